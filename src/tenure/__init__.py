@@ -1,0 +1,1 @@
+"""Leadership for groups of units: elections, leader settings, hooks and singletons, without a controller."""

@@ -1,0 +1,158 @@
+"""Every key of Tenure's in a store, and nothing else: who reads a key reads its name here.
+
+    /tenure/<model>/
+      info                                        the model's UUID and format
+      machines/<machine>                          on the machine's session
+      apps/<app>/info                             charm, config, next unit number, endpoints
+      apps/<app>/units/<n>/info                   machine, life
+      apps/<app>/units/<n>/present                on the application's session
+      apps/<app>/units/<n>/status
+      apps/<app>/units/<n>/requests/<id>          resolved, transfer, …, with their answers
+      apps/<app>/offices/<office>/holder          mod revision = the term number; on the application's session
+      apps/<app>/offices/<office>/last
+      apps/<app>/offices/<office>/terms/<number>  history
+      apps/<app>/settings                         all leader settings, one value
+      apps/<app>/status
+      relations/<id>/info
+      relations/<id>/app/<app>                    the application's databag
+      relations/<id>/unit/<app>/<n>               a unit's databag; that it exists says: in the relation's scope
+      ids/<id>                                    landed commits of operators, by their ids
+    /tenure.charms/<model>/<digest>/<n>           charm archives in chunks, beside the model so that no mirror holds them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenure.names import UnitName
+
+ROOT = "/tenure/"
+CHARMS_ROOT = "/tenure.charms/"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The keys of one model."""
+
+    model: str
+
+    @property
+    def prefix(self) -> str:
+        """All of the model but its charms' archives: what a mirror holds."""
+        return f"{ROOT}{self.model}/"
+
+    @property
+    def info(self) -> str:
+        """The model's own record."""
+        return f"{self.prefix}info"
+
+    @property
+    def machines(self) -> str:
+        """Prefix of all machines."""
+        return f"{self.prefix}machines/"
+
+    def machine(self, machine: str) -> str:
+        """A machine's record."""
+        return f"{self.machines}{machine}"
+
+    @property
+    def applications(self) -> str:
+        """Prefix of all applications."""
+        return f"{self.prefix}apps/"
+
+    def application(self, application: str) -> str:
+        """Prefix of all that belongs to one application."""
+        return f"{self.applications}{application}/"
+
+    def application_info(self, application: str) -> str:
+        """An application's record."""
+        return f"{self.application(application)}info"
+
+    def application_status(self, application: str) -> str:
+        """What the leader says of its application."""
+        return f"{self.application(application)}status"
+
+    def settings(self, application: str) -> str:
+        """The leader settings."""
+        return f"{self.application(application)}settings"
+
+    def units(self, application: str) -> str:
+        """Prefix of an application's units."""
+        return f"{self.application(application)}units/"
+
+    def unit(self, unit: UnitName) -> str:
+        """Prefix of all that belongs to one unit."""
+        return f"{self.units(unit.application)}{unit.number}/"
+
+    def unit_info(self, unit: UnitName) -> str:
+        """A unit's record."""
+        return f"{self.unit(unit)}info"
+
+    def unit_present(self, unit: UnitName) -> str:
+        """Exists while the unit's agent keeps its session."""
+        return f"{self.unit(unit)}present"
+
+    def unit_status(self, unit: UnitName) -> str:
+        """What a unit and its agent say of it."""
+        return f"{self.unit(unit)}status"
+
+    def requests(self, unit: UnitName) -> str:
+        """Prefix of what is asked of a unit."""
+        return f"{self.unit(unit)}requests/"
+
+    def request(self, unit: UnitName, request_id: str) -> str:
+        """One request and its answer."""
+        return f"{self.requests(unit)}{request_id}"
+
+    def office(self, application: str, office: str) -> str:
+        """Prefix of an application's office."""
+        return f"{self.application(application)}offices/{office}/"
+
+    def holder(self, application: str, office: str) -> str:
+        """Who holds the office."""
+        return f"{self.office(application, office)}holder"
+
+    def last(self, application: str, office: str) -> str:
+        """How the office's last term stands, and which are not surely over."""
+        return f"{self.office(application, office)}last"
+
+    def terms(self, application: str, office: str) -> str:
+        """Prefix of the office's history."""
+        return f"{self.office(application, office)}terms/"
+
+    @property
+    def relations(self) -> str:
+        """Prefix of all relations."""
+        return f"{self.prefix}relations/"
+
+    def relation(self, relation: int) -> str:
+        """Prefix of all that belongs to one relation."""
+        return f"{self.relations}{relation}/"
+
+    def relation_info(self, relation: int) -> str:
+        """A relation's record."""
+        return f"{self.relation(relation)}info"
+
+    def application_bag(self, relation: int, application: str) -> str:
+        """What an application says on a relation."""
+        return f"{self.relation(relation)}app/{application}"
+
+    def unit_bags(self, relation: int, application: str) -> str:
+        """Prefix of what an application's units say on a relation."""
+        return f"{self.relation(relation)}unit/{application}/"
+
+    def unit_bag(self, relation: int, unit: UnitName) -> str:
+        """What a unit says on a relation."""
+        return f"{self.unit_bags(relation, unit.application)}{unit.number}"
+
+    def commit_id(self, commit_id: str) -> str:
+        """Exists once an operator's commit of this id has landed."""
+        return f"{self.prefix}ids/{commit_id}"
+
+    def charm(self, digest: str) -> str:
+        """Prefix of a charm's archive."""
+        return f"{CHARMS_ROOT}{self.model}/{digest}/"
+
+    def charm_chunk(self, digest: str, number: int) -> str:
+        """One chunk of a charm's archive; they sort in order."""
+        return f"{self.charm(digest)}{number:06d}"

@@ -1,0 +1,170 @@
+"""What the keys of a model say: one type a key, checked on both sides of the store.
+
+`encode` and `decode` both end in `check`, so a bad record is caught by whoever writes it and by whoever reads it.
+The records of an office's own keys are the protocol's (`office/records.py`).
+Times are wall-clock text (ISO 8601, UTC) and are for people; nothing is decided by them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from tenure.errors import StoreBroken
+
+FORMAT = 1
+"""The format of a model's keys. A model of a greater format is refused."""
+
+Life = Literal["alive", "dying"]
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Base of all records."""
+
+    def check(self) -> None:
+        """Raise ValueError where the fields don't fit each other."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+class ModelInfo(Record):
+    """`info`."""
+
+    uuid: str
+    format: int = FORMAT
+
+
+class Machine(Record):
+    """`machines/<machine>`: exists while the machine's agent keeps its session."""
+
+    host: str
+    addresses: tuple[str, ...] = ()
+    boot_id: str
+    identity: str
+    """Of the agent's state folder: the same after a restart."""
+    pid: int
+    socket: str
+    state_dir: str
+    started: str
+    """Of this process: tells a restarted agent from its forerunner."""
+    version: str = ""
+
+
+class Endpoint(Record):
+    """An end of a relation, as the charm's metadata declares it."""
+
+    application: str
+    name: str
+    role: Literal["peer", "provider", "requirer"]
+    interface: str
+
+
+class Application(Record):
+    """`apps/<app>/info`."""
+
+    charm: str
+    """The archive's digest."""
+    charm_name: str
+    charm_rev: int = 0
+    origin: str = "local"
+    config: dict[str, str | int | float | bool] = {}
+    """Options that an operator has set; the charm's defaults are in its archive and in `options`."""
+    options: dict[str, dict[str, Any]] = {}
+    """The charm's config.yaml: name -> {type, default, description}."""
+    next_unit: int = 0
+    endpoints: dict[str, Endpoint] = {}
+    peer_relations: dict[str, int] = {}
+    """Endpoint -> relation's number."""
+    ttl_s: int
+    guarantee_s: float
+    life: Life = "alive"
+
+
+class Unit(Record):
+    """`apps/<app>/units/<n>/info`."""
+
+    machine: str | None = None
+    """None: waits for a machine."""
+    life: Life = "alive"
+
+
+class Said(Record):
+    """A status, as somebody has set it."""
+
+    status: str
+    message: str = ""
+    since: str = ""
+    data: dict[str, Any] = {}
+
+
+class UnitStatus(Record):
+    """`apps/<app>/units/<n>/status`: the workload's and the agent's."""
+
+    workload: Said
+    agent: Said
+    workload_version: str = ""
+
+
+class ApplicationStatus(Record):
+    """`apps/<app>/status`, fenced by the term."""
+
+    said: Said
+    id: str
+
+
+class Settings(Record):
+    """`apps/<app>/settings`: the bucket, fenced by the term; its mod revision is its version."""
+
+    values: dict[str, str] = {}
+    id: str = ""
+
+
+class Relation(Record):
+    """`relations/<n>/info`."""
+
+    endpoints: tuple[Endpoint, ...]
+    life: Life = "alive"
+
+    def check(self) -> None:
+        """A peer relation has one end, others have two."""
+        peer = any(end.role == "peer" for end in self.endpoints)
+        if len(self.endpoints) != (1 if peer else 2):
+            raise ValueError("a peer relation has one end, another has two")
+
+
+class Databag(Record):
+    """`relations/<n>/app/<app>` and `relations/<n>/unit/<app>/<n>`; its mod revision is its version."""
+
+    values: dict[str, str] = {}
+    id: str = ""
+
+
+class Request(Record):
+    """`apps/<app>/units/<n>/requests/<id>`: what is asked of a unit's agent, and its answer."""
+
+    kind: Literal["resolved", "transfer", "remove"]
+    arguments: dict[str, Any] = {}
+    asked: str = ""
+    state: Literal["asked", "answered", "done", "refused"] = "asked"
+    answer: str = ""
+
+
+def encode(record: Record) -> bytes:
+    """The record as it is stored. Raises ValueError when it isn't a valid one."""
+    record.check()
+    return msgspec.json.encode(record)
+
+
+def decode(kind: type[R], value: bytes, key: str) -> R:
+    """The record that `key` holds. Raises StoreBroken, naming the key, when it isn't one of `kind`."""
+    try:
+        record = msgspec.json.decode(value, type=kind)
+        record.check()
+    except (msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:
+        raise StoreBroken(
+            f"{key} does not hold a valid {kind.__name__} record: {error}",
+            hint="it was written by something else, or by a newer Tenure",
+        ) from None
+    return record
