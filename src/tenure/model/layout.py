@@ -1,23 +1,23 @@
 """Every key of Tenure's in a store, and nothing else: who reads a key reads its name here.
 
-    /tenure/<model>/
-      info                                        the model's UUID and format
-      machines/<machine>                          on the machine's session
-      apps/<app>/info                             charm, config, next unit number, endpoints
-      apps/<app>/units/<n>/info                   machine, life
-      apps/<app>/units/<n>/present                on the application's session
-      apps/<app>/units/<n>/status
-      apps/<app>/units/<n>/requests/<id>          resolved, transfer, …, with their answers
-      apps/<app>/offices/<office>/holder          mod revision = the term number; on the application's session
-      apps/<app>/offices/<office>/last
-      apps/<app>/offices/<office>/terms/<number>  history
-      apps/<app>/settings                         all leader settings, one value
-      apps/<app>/status
-      relations/<id>/info
-      relations/<id>/app/<app>                    the application's databag
-      relations/<id>/unit/<app>/<n>               a unit's databag; that it exists says: in the relation's scope
-      ids/<id>                                    landed commits of operators, by their ids
-    /tenure.charms/<model>/<digest>/<n>           charm archives in chunks, beside the model so that no mirror holds them
+/tenure/<model>/
+  info                                        the model's UUID and format
+  machines/<machine>                          on the machine's session
+  apps/<app>/info                             charm, config, next unit number, endpoints
+  apps/<app>/units/<n>/info                   machine, life
+  apps/<app>/units/<n>/present                on the application's session
+  apps/<app>/units/<n>/status
+  apps/<app>/units/<n>/requests/<id>          resolved, transfer, …, with their answers
+  apps/<app>/offices/<office>/holder          mod revision = the term number; on the application's session
+  apps/<app>/offices/<office>/last
+  apps/<app>/offices/<office>/terms/<number>  history
+  apps/<app>/settings                         all leader settings, one value
+  apps/<app>/status
+  relations/<id>/info
+  relations/<id>/app/<app>                    the application's databag
+  relations/<id>/unit/<app>/<n>               a unit's databag; that it exists says: in the relation's scope
+  ids/<id>                                    landed commits of operators, by their ids
+/tenure.charms/<model>/<digest>/<n>           charm archives in chunks, beside the model so that no mirror holds them
 """
 
 from __future__ import annotations

@@ -29,14 +29,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 R = TypeVar("R", bound=Record)
 
 
-class ModelInfo(Record):
+class ModelInfo(Record, frozen=True, kw_only=True):
     """`info`."""
 
     uuid: str
     format: int = FORMAT
 
 
-class Machine(Record):
+class Machine(Record, frozen=True, kw_only=True):
     """`machines/<machine>`: exists while the machine's agent keeps its session."""
 
     host: str
@@ -52,7 +52,7 @@ class Machine(Record):
     version: str = ""
 
 
-class Endpoint(Record):
+class Endpoint(Record, frozen=True, kw_only=True):
     """An end of a relation, as the charm's metadata declares it."""
 
     application: str
@@ -61,7 +61,7 @@ class Endpoint(Record):
     interface: str
 
 
-class Application(Record):
+class Application(Record, frozen=True, kw_only=True):
     """`apps/<app>/info`."""
 
     charm: str
@@ -82,7 +82,7 @@ class Application(Record):
     life: Life = "alive"
 
 
-class Unit(Record):
+class Unit(Record, frozen=True, kw_only=True):
     """`apps/<app>/units/<n>/info`."""
 
     machine: str | None = None
@@ -90,7 +90,7 @@ class Unit(Record):
     life: Life = "alive"
 
 
-class Said(Record):
+class Said(Record, frozen=True, kw_only=True):
     """A status, as somebody has set it."""
 
     status: str
@@ -99,7 +99,7 @@ class Said(Record):
     data: dict[str, Any] = {}
 
 
-class UnitStatus(Record):
+class UnitStatus(Record, frozen=True, kw_only=True):
     """`apps/<app>/units/<n>/status`: the workload's and the agent's."""
 
     workload: Said
@@ -107,21 +107,21 @@ class UnitStatus(Record):
     workload_version: str = ""
 
 
-class ApplicationStatus(Record):
+class ApplicationStatus(Record, frozen=True, kw_only=True):
     """`apps/<app>/status`, fenced by the term."""
 
     said: Said
     id: str
 
 
-class Settings(Record):
+class Settings(Record, frozen=True, kw_only=True):
     """`apps/<app>/settings`: the bucket, fenced by the term; its mod revision is its version."""
 
     values: dict[str, str] = {}
     id: str = ""
 
 
-class Relation(Record):
+class Relation(Record, frozen=True, kw_only=True):
     """`relations/<n>/info`."""
 
     endpoints: tuple[Endpoint, ...]
@@ -134,14 +134,14 @@ class Relation(Record):
             raise ValueError("a peer relation has one end, another has two")
 
 
-class Databag(Record):
+class Databag(Record, frozen=True, kw_only=True):
     """`relations/<n>/app/<app>` and `relations/<n>/unit/<app>/<n>`; its mod revision is its version."""
 
     values: dict[str, str] = {}
     id: str = ""
 
 
-class Request(Record):
+class Request(Record, frozen=True, kw_only=True):
     """`apps/<app>/units/<n>/requests/<id>`: what is asked of a unit's agent, and its answer."""
 
     kind: Literal["resolved", "transfer", "remove"]
