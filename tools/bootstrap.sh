@@ -63,5 +63,5 @@ locks=
 for lock in "$@"; do locks="$locks -r $lock"; done
 say "installing $* into $venv"
 # shellcheck disable=SC2086  # a list of our own file names, none with a space
-pip install -q --require-hashes $locks >&2
-pip install -q --no-deps --no-build-isolation --editable . >&2
+pip install -qq --require-hashes $locks >&2
+pip install -qq --no-deps --no-build-isolation --editable . >&2
