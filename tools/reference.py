@@ -1,0 +1,255 @@
+"""Writes docs/reference/ from the code: python tools/reference.py [--check]
+
+Each page has one source: click's own help, the hook tools' usage, errors.py, defaults.py, the keys' layout with its
+records, the arithmetic of leases, the charm library's docstrings. With --check nothing is written; exits 1 and names the
+pages that are stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "reference"
+NOTE = "<!-- Written by `make reference`; edit the source that the page names, not the page. -->\n\n"
+
+
+def cell(text: str) -> str:
+    """`text` for a table: on one line, with nothing that ends a cell."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def code(node: ast.AST) -> str:
+    """A piece of source for a table."""
+    return "`" + ast.unparse(node).replace("|", "\\|") + "`"
+
+
+def doc(thing: object) -> str:
+    """A docstring, as written; empty where there is none of its own."""
+    return inspect.cleandoc(getattr(thing, "__doc__", None) or "")
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+def errors() -> str:
+    """Every error that a user can meet, with its exit code."""
+    from tenure import errors as module
+
+    def below(kind: type[module.TenureError], depth: int = 0) -> Iterator[tuple[type[module.TenureError], int]]:
+        yield kind, depth
+        for child in kind.__subclasses__():
+            if child.__module__ == module.__name__:
+                yield from below(child, depth + 1)
+
+    rows = [
+        (f"{'&nbsp;&nbsp;' * max(depth - 1, 0)}`{kind.__name__}`", str(kind.exit_code), cell(doc(kind)))
+        for kind, depth in below(module.TenureError)
+        if depth
+    ]
+    met = [
+        (f"`{name}`", cell(doc(kind)))
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and issubclass(kind, BaseException) and not issubclass(kind, module.TenureError)
+    ]
+    return (
+        "# Errors and exit codes\n\n"
+        "An error is one message on standard error: what happened, what still holds, and a line that begins with `hint:`\n"
+        "where there is something to do. The exit code follows from the error's class (`src/tenure/errors.py`). Results go to\n"
+        "standard output; 0 says: done.\n\n"
+        + table(("error", "exit code", "meaning"), rows)
+        + "\nErrors that programs meet, and people don't:\n\n"
+        + table(("error", "meaning"), met)
+    )
+
+
+# ---- defaults and limits --------------------------------------------------------------------------------------------
+
+
+def defaults() -> str:
+    """Defaults and limits, with the reason for each."""
+    source = (ROOT / "src/tenure/defaults.py").read_text(encoding="utf-8")
+    body = ast.parse(source).body
+    rows = []
+    for node, after in itertools.pairwise(body):
+        if not (isinstance(node, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)):
+            continue
+        names = ", ".join(f"`{name}`" for name in ast.unparse(node.targets[0]).strip("()").split(", "))
+        rows.append((names, f"`{ast.unparse(node.value).strip('()')}`", cell(str(after.value.value))))
+    return (
+        "# Defaults and limits\n\n"
+        "From `src/tenure/defaults.py`. A name's ending is its unit: `_S` seconds. Sizes are bytes.\n\n"
+        + table(("name", "value", "meaning"), rows)
+    )
+
+
+# ---- the arithmetic of leases ---------------------------------------------------------------------------------------
+
+
+def timing() -> str:
+    """What follows from a lease's length, as the protocol computes it."""
+    from tenure.clock import NS_PER_S
+    from tenure.office.timing import Timing
+
+    def seconds(length_ns: int) -> str:
+        return f"{length_ns / NS_PER_S:.2f} s"
+
+    rows = []
+    for ttl_s in (2, 6, 15, 30, 60, 120, 300):
+        at = Timing.for_lease(ttl_s)
+        rows.append(
+            (
+                f"{ttl_s} s",
+                f"{at.guarantee_s:g} s",
+                seconds(at.renew_every_ns),
+                seconds(at.sure_ns(ttl_s)),
+                seconds(at.request_timeout_ns),
+                seconds(at.outage_ns),
+            )
+        )
+    head = (
+        "lease",
+        "guarantee",
+        "renewed every",
+        "sure for",
+        "a request may take",
+        "silence of the store that costs nothing",
+    )
+    return (
+        "# Lengths that follow from a lease\n\n"
+        "As `src/tenure/office/timing.py` computes them, for a guarantee of half the lease and the default drift. What they\n"
+        "mean: [the arithmetic](../explanation/arithmetic.md).\n\n" + table(head, rows)
+    )
+
+
+# ---- keys and records -----------------------------------------------------------------------------------------------
+
+
+def fields_of(record: type[Any]) -> list[tuple[str, ...]]:
+    """A record's fields: name, type and default, as the source has them."""
+    rows: list[tuple[str, ...]] = []
+    body = ast.parse(inspect.getsource(record)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    for position, node in enumerate(body.body):
+        if isinstance(node, ast.AnnAssign):
+            after = body.body[position + 1] if position + 1 < len(body.body) else None
+            said = ""
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                said = str(after.value.value)
+            default = code(node.value) if node.value else "required"
+            rows.append((code(node.target), code(node.annotation), default, cell(said)))
+    return rows
+
+
+def keys() -> str:
+    """The keys of a model, and the records that they hold."""
+    import msgspec
+
+    from tenure.model import layout, records
+    from tenure.office import records as office_records
+
+    laid_out = doc(layout).split("\n\n", 1)[1]
+    page = (
+        "# Keys in the store\n\n"
+        "Every key of Tenure's, from `src/tenure/model/layout.py`. Values are JSON; a record that doesn't fit its type is\n"
+        "refused, by whoever writes it and by whoever reads it. Times in records are wall-clock text and for people.\n\n"
+        f"```text\n{laid_out}\n```\n"
+    )
+    for module in (records, office_records):
+        for name, kind in vars(module).items():
+            own = isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
+            if own and (rows := fields_of(kind)):
+                page += f"\n## {name}\n\n{doc(kind)}\n\n" + table(("field", "type", "default", ""), rows)
+    return page
+
+
+# ---- the charm library ----------------------------------------------------------------------------------------------
+
+
+def charm() -> str:
+    """What `tenure.charm` offers to charm authors."""
+    from tenure import charm as module
+
+    tree = {
+        node.name: node
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    page = "# `tenure.charm`\n\n" + as_markdown(doc(module)) + "\n"
+    for name in module.__all__:
+        node = tree[name]
+        page += (
+            f"\n## `{name}`\n\n```python\n{signature_of(node)}\n```\n\n{as_markdown(ast.get_docstring(node) or '')}\n"
+        )
+        for method in node.body if isinstance(node, ast.ClassDef) else []:
+            if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+                page += f"\n```python\n{signature_of(method)}\n```\n\n{as_markdown(ast.get_docstring(method) or '')}\n"
+    return page
+
+
+def signature_of(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """How it is called, as the source has it; of a class what it is made from."""
+    if isinstance(node, ast.FunctionDef):
+        returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+        return f"def {node.name}({ast.unparse(node.args)}){returns}"
+    return f"class {node.name}({', '.join(ast.unparse(base) for base in node.bases)})".removesuffix("()")
+
+
+def as_markdown(text: str) -> str:
+    """A docstring as Markdown: its indented blocks become code."""
+    lines: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        code = line.startswith("    ") or (inside and not line.strip())
+        if code != inside:
+            if inside and lines and not lines[-1]:
+                lines.pop()
+                lines += ["```", ""]
+            else:
+                lines.append("```python" if code else "```")
+        inside = code
+        lines.append(line[4:] if code else line)
+    return "\n".join([*lines, "```"] if inside else lines)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "errors.md": errors,
+    "defaults.md": defaults,
+    "timing.md": timing,
+    "keys.md": keys,
+    "charm.md": charm,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check every page."""
+    stale = []
+    for name, page in PAGES.items():
+        path = FOLDER / name
+        text = NOTE + page().rstrip() + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in arguments:
+                path.write_text(text, encoding="utf-8")
+    if stale and "--check" in arguments:
+        print(f"stale in docs/reference/: {', '.join(stale)}; run make reference", file=sys.stderr)
+        return 1
+    print(f"docs/reference/: {len(PAGES)} pages, {len(stale)} written anew" if stale else "docs/reference/ is fresh")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
