@@ -10,7 +10,7 @@ check() {  # check COMMAND...
     "$@" || failed="$failed ${1##*/}"
 }
 check "$bin/ruff" check --quiet .
-check "$bin/ruff" format --check --quiet .
+check "$bin/ruff" format --check .
 targets=
 for folder in src/tenure tests bench examples tools; do
     if [ -n "$(find "$folder" -name '*.py' 2>/dev/null | head -1)" ]; then targets="$targets $folder"; fi
