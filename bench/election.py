@@ -1,0 +1,93 @@
+"""How soon the next leader is there: after a SIGKILL, a SIGTERM and a transfer, with three agents on this host."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+from bench.figure import Figure
+from bench.world import World, charm, leader, until, world
+
+MACHINES = ("m0", "m1", "m2")
+LEASE_S = 4
+ROUNDS = 5
+AFTER_LEASE_LIMIT_MS = 300.0
+HAND_OVER_LIMIT_MS = 150.0
+
+
+def measure() -> Iterator[Figure]:
+    """The figures of this part; each is the worst of its rounds, with the median in the note."""
+    with world() as made:
+        made.start(*MACHINES)
+        folder = charm(made, leader_elected="", leader_settings_changed="")
+        made.tenure("deploy", folder, "web", "-n", "3", "--to", ",".join(MACHINES), "--lease", f"{LEASE_S}s")
+        made.all_idle(3)
+        yield worst("leader-elected after SIGKILL, from the lease's end", made, killed, AFTER_LEASE_LIMIT_MS)
+        yield worst("leader-elected after SIGTERM of the leader's agent", made, terminated, HAND_OVER_LIMIT_MS)
+        yield worst("leader-elected after a transfer was asked for", made, transferred, HAND_OVER_LIMIT_MS)
+
+
+def worst(name: str, made: World, once: Callable[[World], float], limit_ms: float) -> Figure:
+    """The worst of some rounds."""
+    times = [once(made) for _ in range(ROUNDS)]
+    note = f"worst of {ROUNDS}; median {statistics.median(times):.0f} ms"
+    return Figure(name, max(times), "ms", limit=limit_ms, note=note)
+
+
+def killed(made: World) -> float:
+    """Kill the leader's agent; from the end of its lease, as the store has it, to leader-elected on another unit."""
+    _, machine = leading(made)
+    made.agents[machine].send_signal(signal.SIGKILL)
+    made.agents[machine].wait()
+    since = time.time_ns()
+    ends = lease_ends_ns(made)
+    at = made.stamp("leader-elected", since)
+    made.start(machine)
+    made.all_idle(3)
+    return (at - ends) / 1e6
+
+
+def terminated(made: World) -> float:
+    """End the leader's agent in good order; from the signal to leader-elected on another unit."""
+    _, machine = leading(made)
+    since = time.time_ns()
+    made.agents[machine].terminate()
+    at = made.stamp("leader-elected", since)
+    made.agents[machine].wait()
+    made.start(machine)
+    made.all_idle(3)
+    return (at - since) / 1e6
+
+
+def transferred(made: World) -> float:
+    """Transfer to another unit; from the moment that the request is in the store to leader-elected there."""
+    first, _ = leading(made)
+    successor = next(unit for unit in sorted(made.units()) if unit != first)
+    since = time.time_ns()
+    made.tenure("transfer", successor)
+    at = made.stamp("leader-elected", since, successor)
+    made.all_idle(3)
+    return (at - since) / 1e6
+
+
+def leading(made: World) -> tuple[str, str]:
+    """The leader and its machine."""
+    units = made.units()
+    unit = leader(units)
+    return unit, units[unit]["machine"]
+
+
+def lease_ends_ns(made: World) -> int:
+    """When the lease of web's leader ends, on the wall clock's time line: the store's own figure is one of CLOCK_BOOTTIME."""
+    with contextlib.closing(sqlite3.connect(f"file:{made.folder / 'tenure.db'}?mode=ro", uri=True)) as database:
+        rows = until(
+            "the leader's lease in the store",
+            lambda: database.execute(
+                "SELECT ends_ns FROM leases JOIN items ON items.lease = leases.id WHERE key LIKE '%/apps/web/offices/leader/holder'"
+            ).fetchone(),
+        )
+    return int(rows[0]) - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + time.time_ns()

@@ -1,0 +1,100 @@
+"""How soon leader settings reach every unit: twenty agents of one unit each, and twenty units of one agent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.figure import Figure
+from bench.world import World, charm, leader, until, world
+
+UNITS = 20
+ROUNDS = 3
+MEDIAN_LIMIT_MS = 250.0
+BARE_LIMIT = 1.5
+READ = "leader-get v >/dev/null"
+# The new leader writes as its leader-elected begins, and stamps the moment at which leader-set has returned.
+WRITE = 'leader-set v="$(date +%s%N)"; echo "$(date +%s%N) $JUJU_UNIT_NAME written" >> {stamps}'
+
+
+def measure() -> Iterator[Figure]:
+    """The figures of this part."""
+    with deployed(agents=UNITS) as made:
+        medians, lasts = [], []
+        for _ in range(ROUNDS):
+            delays = spread(made)
+            medians.append(statistics.median(delays))
+            lasts.append(max(delays))
+        yield Figure(
+            f"leader-set until leader-settings-changed, {UNITS} agents (median)",
+            statistics.median(medians),
+            "ms",
+            limit=MEDIAN_LIMIT_MS,
+            note=f"the last unit: {statistics.median(lasts):.0f} ms",
+        )
+    with deployed(agents=1) as made:
+        lasts = [max(spread(made)) for _ in range(ROUNDS)]
+        yield Figure(
+            f"leader-set until the last of {UNITS} units of one agent has started its hook",
+            statistics.median(lasts),
+            "ms",
+            statistics.median([bare(made) for _ in range(ROUNDS)]),
+            "the same hooks bare, one after another",
+            BARE_LIMIT,
+            "ratio at most",
+        )
+
+
+@contextlib.contextmanager
+def deployed(agents: int) -> Iterator[World]:
+    """Twenty idle units on so many agents."""
+    with world() as made:
+        machines = [f"m{number}" for number in range(agents)]
+        made.start(*machines)
+        written = WRITE.format(stamps=made.stamps_file)
+        folder = charm(made, leader_elected=written, leader_settings_changed=READ)
+        to = ",".join(machines[number % agents] for number in range(UNITS))
+        made.tenure("deploy", folder, "web", "-n", str(UNITS), "--to", to, "--lease", "30s")
+        made.all_idle(UNITS)
+        yield made
+
+
+def spread(made: World) -> list[float]:
+    """Have a new leader write; for each other unit, ms from leader-set's return to its leader-settings-changed."""
+    first = leader(made.units())
+    successor = next(unit for unit in sorted(made.units()) if unit != first)
+    since = time.time_ns()
+    made.tenure("transfer", successor)
+    written = made.stamp("written", since)
+
+    def starts() -> dict[str, int] | None:
+        found: dict[str, int] = {}
+        for at, unit, hook in made.stamps(written):
+            if hook == "leader-settings-changed" and unit != successor:
+                found.setdefault(unit, at)
+        return found if len(found) == UNITS - 1 else None
+
+    found = until("leader-settings-changed everywhere", starts, every_s=0.05)
+    made.all_idle(UNITS)
+    return [(at - written) / 1e6 for at in found.values()]
+
+
+def bare(made: World) -> float:
+    """The same number of the same hooks, run one after another without an agent; its tool is a bare interpreter."""
+    tools = made.folder / "bare"
+    tools.mkdir(exist_ok=True)
+    tool = tools / "leader-get"
+    tool.write_text(f"#!{Path(sys.executable).resolve()} -IS\npass\n")
+    tool.chmod(0o755)
+    hook = made.folder / "charm" / "hooks" / "leader-settings-changed"
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "JUJU_UNIT_NAME": "bare/0"}
+    began = time.perf_counter()
+    for _ in range(UNITS - 1):
+        subprocess.run([hook], env=environment, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    return (time.perf_counter() - began) * 1e3
