@@ -135,6 +135,54 @@ def timing() -> str:
     )
 
 
+# ---- the protocol's tables ------------------------------------------------------------------------------------------
+
+
+def protocol() -> str:
+    """The tables that the machine of an office follows, and what each move does."""
+    from tenure.office import tables, term
+
+    def said(move: str) -> str:
+        return "–" if move == "_stay" else "*broken promise*" if move == "_never" else f"`{move.strip('_')}`"
+
+    def after(name: str) -> str:
+        body = ast.parse(inspect.getsource(tables)).body
+        for node, follows in itertools.pairwise(body):
+            named = isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name
+            if named and isinstance(follows, ast.Expr) and isinstance(follows.value, ast.Constant):
+                return inspect.cleandoc(str(follows.value.value))
+        return ""
+
+    sights, outcomes = list(tables.SEEN["watching"]), list(tables.ANSWERED["claim"])
+    seen = [(state, *(said(row[sight]) for sight in sights)) for state, row in tables.SEEN.items()]
+    answered = [(purpose, *(said(row[outcome]) for outcome in outcomes)) for purpose, row in tables.ANSWERED.items()]
+    passed = [(state, said(move)) for state, move in tables.PASSED.items()]
+    moves = {move for table_ in (tables.SEEN, tables.ANSWERED) for row in table_.values() for move in row.values()}
+    explained = [
+        (said(move), cell(doc(getattr(term.Term, move))))
+        for move in sorted(moves | set(tables.PASSED.values()))
+        if move not in ("_stay", "_never") and getattr(term.Term, move).__doc__
+    ]
+    return (
+        "# The life of a term, as tables\n\n"
+        "One unit's part in one office, as `src/tenure/office/tables.py` has it and the machine follows it. A dash: nothing\n"
+        "follows. No cell is empty.\n\n## What is seen of the keys\n\n"
+        + after("SEEN")
+        + "\n\n"
+        + table(("state", *sights), seen)
+        + "\n## What a transaction is answered with\n\n"
+        + after("ANSWERED")
+        + "\n\n"
+        + table(("transaction", *outcomes), answered)
+        + "\n## What time makes of it\n\n"
+        + after("PASSED")
+        + "\n\n"
+        + table(("state", "move"), passed)
+        + "\n## The moves\n\n"
+        + table(("move", "what it does"), explained)
+    )
+
+
 # ---- keys and records -----------------------------------------------------------------------------------------------
 
 
@@ -230,6 +278,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "defaults.md": defaults,
     "timing.md": timing,
     "keys.md": keys,
+    "protocol.md": protocol,
     "charm.md": charm,
 }
 
