@@ -1,0 +1,169 @@
+"""`tenure up`'s terminal: agents as children, their logs behind their names, an end that leaves nobody behind."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+# Plays `tenure … agent --machine M`: says what it does, ends well on SIGTERM, unless it is to hang.
+AGENT = """
+import os, signal, sys, time
+machine = sys.argv[sys.argv.index("--machine") + 1]
+def end(*_):
+    print("handing over", flush=True)
+    if "HANGS" not in os.environ:
+        sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print("ready", os.getpid(), flush=True)
+print("x" * int(os.environ.get("LONG", 3)), flush=True)
+print(machine + " says", "done", flush=True)
+if "ENDS" in os.environ:
+    sys.exit(4)
+while True:
+    time.sleep(60)
+"""
+
+# What `up` does around its terminal, without a deploy.
+UP = """
+import asyncio, os, sys
+from pathlib import Path
+from tenure.cli import up
+up.tenure_command = lambda: [sys.executable, "-c", os.environ["AGENT"]]
+async def main():
+    terminal = up.Terminal(sys.stdout, os.environ)
+    for machine in ("m0", "m1"):
+        await terminal.start(machine, Path("nowhere") / machine, [], 3)
+    return await terminal.run()
+sys.exit(asyncio.run(main()))
+"""
+
+
+class Up:
+    """The program, and the lines that it has printed so far."""
+
+    def __init__(self, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(UP)],
+            env={**os.environ, "AGENT": AGENT, **environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+
+    def read_until(self, *texts: str) -> None:
+        """Read lines until each of `texts` was in one."""
+        assert self.process.stdout is not None
+        missing = set(texts)
+        while missing:
+            line = self.process.stdout.readline()
+            assert line, f"ended without saying {missing}: {self.lines}"
+            self.lines.append(line.rstrip("\n"))
+            missing = {text for text in missing if not any(text in said for said in self.lines)}
+
+    def agents(self) -> list[int]:
+        return [int(line.rsplit(" ", 1)[1]) for line in self.lines if "│ ready " in line]
+
+    def end(self) -> int:
+        assert self.process.stdout is not None
+        self.lines += self.process.stdout.read().splitlines()
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def up(request: pytest.FixtureRequest):
+    started: list[Up] = []
+
+    def start(**environment: str) -> Up:
+        started.append(Up(**environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def gone(pid: int) -> bool:
+    """Whether the process is gone, soon (a zombie is)."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX":
+                return True
+        except FileNotFoundError:
+            return True
+        os.sched_yield()
+    return False
+
+
+def test_each_line_stands_behind_its_machines_name(up):
+    one = up()
+    one.read_until("m0  │ m0 says done", "m1  │ m1 says done")
+    one.process.send_signal(signal.SIGINT)
+    assert one.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_has_every_agent_hand_over_and_is_a_good_end(up, number):
+    one = up()
+    one.read_until("m0 says", "m1 says")
+    one.process.send_signal(number)
+    assert one.end() == 0
+    assert sum("handing over" in line for line in one.lines) == 2, one.lines
+    assert all(gone(pid) for pid in one.agents())
+
+
+def test_a_second_ctrl_c_kills_agents_that_hang(up):
+    one = up(HANGS="1")
+    one.read_until("m0 says", "m1 says")
+    one.process.send_signal(signal.SIGINT)
+    one.read_until("m0  │ handing over", "m1  │ handing over")
+    one.process.send_signal(signal.SIGINT)
+    assert one.end() == 130
+    assert all(gone(pid) for pid in one.agents())
+
+
+def test_agents_that_end_by_themselves_are_said_and_it_fails(up):
+    one = up(ENDS="1")
+    assert one.end() == 1
+    assert "the agent of m0 ended with exit code 4" in one.lines
+
+
+def test_a_line_without_end_is_shown_in_pieces_and_holds_nothing_up(up):
+    one = up(LONG="500000")
+    one.read_until("m0 says", "m1 says")
+    one.process.send_signal(signal.SIGINT)
+    assert one.end() == 0
+    assert sum(line.count("x") for line in one.lines if "│" in line) == 1_000_000
+
+
+def test_whoever_reads_us_may_go(up):
+    one = up()
+    one.read_until("m0 says", "m1 says")
+    one.process.stdout.close()
+    os.kill(one.agents()[0], signal.SIGTERM)  # its last words find nobody to read them
+    assert one.process.wait(20) == 0
+    assert all(gone(pid) for pid in one.agents())
+
+
+def test_agents_end_when_it_is_killed(up):
+    one = up()
+    one.read_until("m0 says", "m1 says")
+    one.process.kill()
+    assert all(gone(pid) for pid in one.agents())
+
+
+def test_without_a_terminal_there_are_no_colours():
+    from tenure.cli.up import Terminal
+
+    out = io.StringIO()
+    Terminal(out, {}).say("plain")
+    assert out.getvalue() == "plain\n"
