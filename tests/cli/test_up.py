@@ -88,7 +88,8 @@ def up(request: pytest.FixtureRequest):
     yield start
     for one in started:
         one.process.kill()
-        one.process.communicate()
+        one.process.wait()
+        one.process.stdout.close()
 
 
 def gone(pid: int) -> bool:
