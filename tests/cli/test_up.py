@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 # Plays `tenure … agent --machine M`: says what it does, ends well on SIGTERM, unless it is to hang.
 AGENT = """
-import os, signal, sys, time
+import os, signal, sys
 machine = sys.argv[sys.argv.index("--machine") + 1]
 def end(*_):
     print("handing over", flush=True)
@@ -28,7 +29,7 @@ print(machine + " says", "done", flush=True)
 if "ENDS" in os.environ:
     sys.exit(4)
 while True:
-    time.sleep(60)
+    signal.pause()
 """
 
 # What `up` does around its terminal, without a deploy.
@@ -93,16 +94,16 @@ def up(request: pytest.FixtureRequest):
 
 
 def gone(pid: int) -> bool:
-    """Whether the process is gone, soon (a zombie is)."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX":
-                return True
-        except FileNotFoundError:
-            return True
-        os.sched_yield()
-    return False
+    """Whether the process is gone (a zombie is)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def all_gone(one: Up) -> bool:
+    """Whether its agents are gone, soon."""
+    return until(lambda: all(gone(pid) for pid in one.agents()), what="the agents' end")
 
 
 def test_each_line_stands_behind_its_machines_name(up):
@@ -119,7 +120,7 @@ def test_a_signal_has_every_agent_hand_over_and_is_a_good_end(up, number):
     one.process.send_signal(number)
     assert one.end() == 0
     assert sum("handing over" in line for line in one.lines) == 2, one.lines
-    assert all(gone(pid) for pid in one.agents())
+    assert all_gone(one)
 
 
 def test_a_second_ctrl_c_kills_agents_that_hang(up):
@@ -129,7 +130,7 @@ def test_a_second_ctrl_c_kills_agents_that_hang(up):
     one.read_until("m0  │ handing over", "m1  │ handing over")
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 130
-    assert all(gone(pid) for pid in one.agents())
+    assert all_gone(one)
 
 
 def test_agents_that_end_by_themselves_are_said_and_it_fails(up):
@@ -152,14 +153,14 @@ def test_whoever_reads_us_may_go(up):
     one.process.stdout.close()
     os.kill(one.agents()[0], signal.SIGTERM)  # its last words find nobody to read them
     assert one.process.wait(20) == 0
-    assert all(gone(pid) for pid in one.agents())
+    assert all_gone(one)
 
 
 def test_agents_end_when_it_is_killed(up):
     one = up()
     one.read_until("m0 says", "m1 says")
     one.process.kill()
-    assert all(gone(pid) for pid in one.agents())
+    assert all_gone(one)
 
 
 def test_without_a_terminal_there_are_no_colours():
