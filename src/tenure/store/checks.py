@@ -40,6 +40,12 @@ def check_key(key: str) -> None:
         raise BadInput(f"a key of {size} bytes: {key[:60]!r}…", hint=f"at most {KEY_MAX} bytes")
 
 
+def check_prefix(prefix: str) -> None:
+    """Raises BadInput when no key could begin so; an empty prefix means all keys."""
+    if prefix:
+        check_key(prefix)
+
+
 def check_ttl(ttl_s: int, traits: Traits) -> None:
     """Raises BadInput when a lease of `ttl_s` seconds can't be had from this engine."""
     if not traits.least_ttl_s <= ttl_s <= traits.most_ttl_s:

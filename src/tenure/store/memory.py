@@ -13,7 +13,7 @@ from tenure.alarm import Alarm, Waiter
 from tenure.clock import Clock, KernelClock
 from tenure.errors import StoreUnreachable
 from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Snapshot, Traits, Write
-from tenure.store.checks import WRITES_MAX, check_revision, check_transaction, check_ttl
+from tenure.store.checks import WRITES_MAX, check_prefix, check_revision, check_transaction, check_ttl
 from tenure.store.expiry import Expiry
 from tenure.store.world import MemoryWorld
 
@@ -68,6 +68,7 @@ class MemoryStore:
 
     async def read(self, prefix: str) -> Snapshot:
         """All keys under `prefix`. Raises StoreUnreachable when closed."""
+        check_prefix(prefix)
         self._now_ns()
         return self.world.read(prefix)
 
@@ -81,6 +82,7 @@ class MemoryStore:
 
     async def watch(self, prefix: str, after: int) -> AsyncIterator[Batch]:
         """Every change under `prefix` after revision `after`. Raises Compacted, StoreUnreachable when closed."""
+        check_prefix(prefix)
         self._now_ns()
         woken = asyncio.Event()
         self._landed.add(woken)
