@@ -1,0 +1,75 @@
+"""The engines as the tests of this folder see them: open connections to one world, and let time pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tenure.alarm import HeldTime
+from tenure.store import open_store
+from tenure.store.api import Batch, Store
+from tenure.store.memory import MemoryStore
+from tenure.store.sqlite import SqliteStore
+
+LIMIT_S = 10.0
+"""Whatever is waited for has come by then, or the test has failed."""
+
+
+class Engine:
+    """One empty world of some engine; its time is the test's."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.time = HeldTime()
+        self.stores: list[MemoryStore | SqliteStore] = []
+
+    async def open(self) -> Store:
+        """One more connection to the world, as if from one more process."""
+        store = await open_store(self.url, clock=self.time, waiter=self.time)
+        assert isinstance(store, MemoryStore | SqliteStore)
+        self.stores.append(store)
+        return store
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass, and every store notice what that has ended."""
+        self.time.advance(seconds)
+        for store in self.stores:
+            await store.expire_due()
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        for store in self.stores:
+            await store.close()
+
+
+ENGINES: dict[str, Callable[[Path], str]] = {
+    "memory": lambda folder: f"memory://{folder}",
+    "sqlite": lambda folder: f"sqlite://{folder}/tenure.db",
+}
+
+
+class Watched:
+    """A watch whose batches are awaited with a limit."""
+
+    def __init__(self, batches: AsyncIterator[Batch]) -> None:
+        self._batches = batches
+
+    async def next(self) -> Batch:
+        """The next batch."""
+        return await asyncio.wait_for(anext(self._batches), LIMIT_S)
+
+    async def next_keys(self) -> list[str]:
+        """What keys the next batch is about."""
+        return [change.key for change in (await self.next()).changes]
+
+
+@asynccontextmanager
+async def watching(store: Store, prefix: str, after: int) -> AsyncIterator[Watched]:
+    """A watch that is closed in the end."""
+    batches = store.watch(prefix, after)
+    try:
+        yield Watched(batches)
+    finally:
+        await batches.aclose()  # type: ignore[attr-defined]
