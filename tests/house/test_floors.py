@@ -61,7 +61,7 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", modules("office"), ids=name_of)
 def test_the_protocol_does_no_input_or_output_reads_no_clock_and_logs_nothing(path: Path) -> None:
-    if path.name == "driver.py":
+    if "driver" in (path.stem, path.parent.name):
         pytest.skip("the driver is what waits")
     assert {name for name in imports(path) if name.split(".")[0] in FOREIGN_TO_THE_PROTOCOL} == set()
     awaits = [

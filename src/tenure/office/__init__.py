@@ -1,6 +1,6 @@
 """The protocol: who holds an office, until when it is sure, and how a term ends. Machines without input or output.
 
-Invariants of this floor: but for `driver.py` (and `ledger.py`, its state folder) nothing here does input or output,
+Invariants of this floor: but for `driver/` nothing here does input or output,
 reads a clock, awaits or logs. Everything that can happen is a call with the instant at which it is met; everything
 that is decided is a value (`decisions.py`). The same machines run in production, under Hypothesis and in the
 simulation.

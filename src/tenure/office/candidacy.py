@@ -102,10 +102,6 @@ class Candidacy(Term):
 
     def unreachable(self, now: Instant, call: int) -> Sequence[Decision]:
         """The store did not take the transaction, or the read: nothing has happened, nor will it."""
-        if call and call == self._call and self._purpose == "read":
-            self._call = 0
-            self._retry_at = now.after(self.session.timing.retry_ns)
-            return self._flush()
         return self._answer(now, call, "unreachable", 0, None)
 
     def lease_gone(self, now: Instant, call: int) -> Sequence[Decision]:
@@ -130,6 +126,12 @@ class Candidacy(Term):
             self._advance(now)
             if self.state in ("waiting out", "holding"):
                 self._end(now, "guard gone")
+        return self._flush()
+
+    def work_begun(self, now: Instant, term: int) -> Sequence[Decision]:
+        """Something runs that the term must outlast: it isn't given up before `work_gone`. Void unless the term is believed in."""
+        if term == self.term:
+            self.work_term = term
         return self._flush()
 
     def work_gone(self, now: Instant, term: int) -> Sequence[Decision]:
@@ -215,7 +217,9 @@ class Candidacy(Term):
         self, now: Instant, call: int, outcome: Outcome, revision: int, current: Mapping[str, Item | None] | None
     ) -> Sequence[Decision]:
         purpose = self._settle(call)
-        if purpose is not None and purpose != "read":
+        if purpose == "read":
+            self._back_off(now)
+        elif purpose is not None:
             if outcome == "committed":
                 self._paint_own(revision)
             elif current is not None:

@@ -199,6 +199,8 @@ class Conduct:
     def _paint(self, revision: int, holder: Item | None, last: Item | None, unit_info: Item | None) -> None:
         picture = self.picture
         if revision >= picture.revision:
+            if not self._first_revision:
+                self._first_revision = revision
             picture.revision, picture.holder, picture.last, picture.unit_info = revision, holder, last, unit_info
 
     def _paint_refused(self, revision: int, current: Mapping[str, Item | None]) -> None:

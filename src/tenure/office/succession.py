@@ -15,9 +15,11 @@ def place(unit: str, priority: int, others: Mapping[str, int], ended: int, *, la
     """How many of `others` (unit -> priority) come before `unit` once the term `ended` is over; `last`: all of them.
 
     The order is by priority, the greater first, then by a hash of unit and term, so that no unit is always first.
+    Whoever puts itself last steps behind a place that the others still keep free for it.
     """
     if last:
-        return sum(1 for other in others if other != unit)
+        behind = sum(1 for other in others if other != unit)
+        return behind + 1 if behind else 0
     mine = _rank(unit, priority, ended)
     return sum(1 for other, theirs in others.items() if other != unit and _rank(other, theirs, ended) < mine)
 

@@ -221,7 +221,7 @@ class Term(Conduct):
 
     def _give_up_when_free(self, now: Instant) -> None:
         """All that was promised has passed, and nothing of the term is left: let the key go."""
-        if self.guarded and self.work_term:
+        if self.work_term:
             self._arm()
         elif self.debts.left_ns(now) <= 0 and not self._call and not self._wants_read:
             self.state = "giving up"

@@ -68,6 +68,11 @@ class Timing:
         return min(REQUEST_TIMEOUT_MOST_NS, self._spare_ns // 9)
 
     @property
+    def commit_timeout_ns(self) -> int:
+        """How long a transaction may take before it counts as unsure. Nothing is believed meanwhile, so it need not be short."""
+        return REQUEST_TIMEOUT_MOST_NS
+
+    @property
     def retry_ns(self) -> int:
         """How long to wait after a request that failed at once."""
         return self.request_timeout_ns // 4

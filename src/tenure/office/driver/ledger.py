@@ -1,0 +1,111 @@
+"""What an agent's sessions and terms must remember across its own death: one small file in the state folder.
+
+What is saved durably is on the disk when the call returns. It counts in the boot of the host in which it was written,
+for instants mean nothing in another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from tenure.clock import Instant
+from tenure.office.records import Ending
+
+_STARTS_MOST = 10
+
+
+class _SavedLease(msgspec.Struct):
+    lease: int
+    ttl_s: int
+
+
+class _State(msgspec.Struct, kw_only=True):
+    boot_id: str
+    sessions: dict[str, _SavedLease] = {}
+    endings: dict[str, list[Ending]] = {}
+    starts_ns: list[int] = []
+
+
+class Ledger:
+    """The file `desk.json` of one agent. Whoever opens it holds the state folder's lock: there is one writer.
+
+    Raises OSError where the folder can't be written: then nothing may go on that was to be saved first.
+    """
+
+    def __init__(self, folder: Path, boot_id: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "desk.json"
+        self._state = _State(boot_id=boot_id)
+        # A file that can't be read is as good as none: what it has saved ends with its leases.
+        with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+            state = msgspec.json.decode(self._path.read_bytes(), type=_State)
+            if state.boot_id == boot_id:
+                self._state = state
+
+    def note_start(self, now: Instant) -> None:
+        """One more start of the agent, and no hook has finished yet. Durable."""
+        self._state.starts_ns = [*self._state.starts_ns, now.boot_ns][-_STARTS_MOST:]
+        self._write()
+
+    def starts_within(self, now: Instant, span_ns: int) -> int:
+        """How many starts there were in the last `span_ns` without a finished hook among them."""
+        return sum(1 for start_ns in self._state.starts_ns if now.boot_ns - start_ns < span_ns)
+
+    def hook_finished(self) -> None:
+        """The agent gets on with its work: its starts so far are forgiven."""
+        if self._state.starts_ns:
+            self._state.starts_ns = []
+            self._write(durable=False)
+
+    def lease(self, session: str, ttl_s: int) -> int:
+        """The lease that was saved for a session of this length; 0: none."""
+        saved = self._state.sessions.get(session)
+        return saved.lease if saved is not None and saved.ttl_s == ttl_s else 0
+
+    def save_lease(self, session: str, ttl_s: int, lease: int) -> None:
+        """Durable. 0: none any more."""
+        if lease:
+            self._state.sessions[session] = _SavedLease(lease, ttl_s)
+        elif self._state.sessions.pop(session, None) is None:
+            return
+        self._write()
+
+    def endings(self, candidate: str) -> tuple[Ending, ...]:
+        """The verdicts that were saved for a candidate."""
+        return tuple(self._state.endings.get(candidate, ()))
+
+    def save_ending(self, candidate: str, ending: Ending) -> None:
+        """Durable: the term is over, whoever asks."""
+        ending.check()
+        others = [other for other in self.endings(candidate) if other.term != ending.term]
+        self._state.endings[candidate] = [*others, ending]
+        self._write()
+
+    def drop_ending(self, candidate: str, term: int) -> None:
+        """The verdict isn't needed any more."""
+        left = [ending for ending in self.endings(candidate) if ending.term != term]
+        if left:
+            self._state.endings[candidate] = left
+        else:
+            self._state.endings.pop(candidate, None)
+        self._write(durable=False)
+
+    def _write(self, *, durable: bool = True) -> None:
+        text = msgspec.json.encode(self._state)
+        temporary = self._path.with_suffix(".new")
+        with open(temporary, "wb") as file:
+            file.write(text)
+            file.flush()
+            # Not for the verdict that is dropped, but for those that stay in the same file.
+            os.fsync(file.fileno())
+        os.replace(temporary, self._path)
+        if durable:
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
