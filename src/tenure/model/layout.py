@@ -154,5 +154,5 @@ class Layout:
         return f"{CHARMS_ROOT}{self.model}/{digest}/"
 
     def charm_chunk(self, digest: str, number: int) -> str:
-        """One chunk of a charm's archive; they sort in order."""
+        """One chunk of a charm's archive, counted from 1; they sort in order. Chunk 0 is the manifest."""
         return f"{self.charm(digest)}{number:06d}"

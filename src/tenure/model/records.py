@@ -34,6 +34,19 @@ class ModelInfo(Record, frozen=True, kw_only=True):
 
     uuid: str
     format: int = FORMAT
+    next_relation: int = 0
+    """A relation's number is never used twice."""
+    next_units: dict[str, int] = {}
+    """Nor a unit's: where the numbers of removed applications go on, should one of the same name be deployed."""
+
+
+class CharmManifest(Record, frozen=True, kw_only=True):
+    """The charm's chunk 0, put after the others: that it exists says that all of the charm is there."""
+
+    name: str
+    size: int
+    """Bytes of the archive."""
+    chunks: int
 
 
 class Machine(Record, frozen=True, kw_only=True):
