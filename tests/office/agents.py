@@ -18,9 +18,7 @@ HOLDER, LAST, TERMS = f"{PREFIX}office/holder", f"{PREFIX}office/last", f"{PREFI
 
 
 def keys_of(unit: str) -> OfficeKeys:
-    return OfficeKeys(
-        "web/leader", HOLDER, LAST, TERMS, f"{PREFIX}units/{unit}/info", f"{PREFIX}units/{unit}/present"
-    )
+    return OfficeKeys("web/leader", HOLDER, LAST, TERMS, f"{PREFIX}units/{unit}/info", f"{PREFIX}units/{unit}/present")
 
 
 class SmallAgent:

@@ -34,6 +34,8 @@ from tenure.office.tables import HISTORY_SAYS
 from tenure.office.writes import ask_successor, claim, read, release, strike_off, transfer
 from tenure.store.api import Put
 
+_NEVER_NS = 1 << 60
+
 
 class Term(Conduct):
     """The moves. Each leaves the candidacy in a state of the tables, with its decisions noted in order."""
@@ -282,11 +284,13 @@ class Term(Conduct):
         if number in self._gone_at:
             return
         ending = self._endings[number]
-        self.number, self.lease, self._how, self._to = number, self.picture.holder.lease, ending.how, ""
-        self._wait_until = now if not self.picture.unclean() else now.after(1 << 60)
+        self.number, self.lease = number, self.picture.holder.lease
+        self._how, self._to = ending.how.replace("transferred", "released"), ""
+        # What was to be waited out may not have been: the next holder does it.
+        self._wait_until = now.after(_NEVER_NS) if self.picture.unclean() else now
         self.debts.forget()
         self.debts.owe(None, Instant(*ending.owed_until))
-        self._how = self._how.replace("transferred", "released")
+        self._behind = number
         self.state = "ending"
         self._give_up_when_free(now)
 
