@@ -1,0 +1,124 @@
+"""The status of a model as one document in the shape that Juju's `status --format json` has, so that what reads Juju's reads this.
+
+Tenure's own additions are few, and beside what Juju has: a unit's `term`, an application's `lease`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tenure.model.application import ApplicationView, UnitView
+from tenure.model.records import Machine, Said
+from tenure.model.status import agent_status, application_status, workload_status
+from tenure.model.view import ModelView
+from tenure.names import LEADER_OFFICE
+
+JUJU_VERSION = "3.6.0"
+"""What a reader of Juju's status may expect of the shape."""
+
+
+def status_document(view: ModelView, version: str, only: str | None = None) -> dict[str, Any]:
+    """The whole of it; `only`: of one application and its machines. Raises NoSuchThing, StoreBroken."""
+    applications = {only: view.application(only)} if only else view.applications
+    machines = {unit.info.machine for application in applications.values() for unit in application.units.values()} | (
+        set() if only else set(view.machines)
+    )
+    return {
+        "model": {
+            "name": view.layout.model,
+            "type": "iaas",
+            "controller": "tenure",
+            "cloud": "tenure",
+            "version": JUJU_VERSION,
+            "model-uuid": view.info.uuid if view.info is not None else "",
+            "tenure-version": version,
+            "model-status": {"current": "available"},
+        },
+        "machines": {
+            name: _machine(name, view.machines.get(name))
+            for name in sorted(name for name in machines if name is not None)
+        },
+        "applications": {name: _application(view, application) for name, application in applications.items()},
+        "storage": {},
+        "controller": {},
+    }
+
+
+def _machine(name: str, machine: Machine | None) -> dict[str, Any]:
+    if machine is None:
+        return {
+            "juju-status": {"current": "down", "message": "no agent keeps this machine's session"},
+            "instance-id": name,
+            "machine-status": {"current": "unknown"},
+        }
+    return {
+        "juju-status": {"current": "started", "since": machine.started, "version": JUJU_VERSION},
+        "hostname": machine.host,
+        "dns-name": machine.addresses[0] if machine.addresses else machine.host,
+        "ip-addresses": list(machine.addresses),
+        "instance-id": name,
+        "machine-status": {"current": "running"},
+    }
+
+
+def _application(view: ModelView, application: ApplicationView) -> dict[str, Any]:
+    info = application.info
+    document: dict[str, Any] = {
+        "charm": f"{info.origin}:{info.charm_name}-{info.charm_rev}",
+        "charm-name": info.charm_name,
+        "charm-origin": info.origin,
+        "charm-rev": info.charm_rev,
+        "exposed": False,
+        "life": info.life,
+        "application-status": _said(application_status(view, application)),
+        "relations": _relations(application),
+        "units": {str(unit.name): _unit(view, application, unit) for unit in application.units.values()},
+        "lease": {"ttl": info.ttl_s, "guarantee": info.guarantee_s},
+    }
+    if info.life == "alive":
+        # Juju says a life only when it ends.
+        del document["life"]
+    version = next(
+        (
+            unit.status.workload_version
+            for unit in application.units.values()
+            if unit.status and unit.status.workload_version
+        ),
+        "",
+    )
+    return {**document, "version": version} if version else document
+
+
+def _unit(view: ModelView, application: ApplicationView, unit: UnitView) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "workload-status": _said(workload_status(view, unit)),
+        "juju-status": {**_said(agent_status(view, unit)), "version": JUJU_VERSION},
+        "machine": unit.info.machine or "",
+    }
+    if unit.info.life == "dying":
+        document["life"] = "dying"
+    machine = view.machines.get(unit.info.machine) if unit.info.machine is not None else None
+    if machine is not None and machine.addresses:
+        document["public-address"] = machine.addresses[0]
+    office = application.office(LEADER_OFFICE)
+    if office.holder is not None and office.holder.unit == str(unit.name):
+        document["leader"] = True
+        document["term"] = office.term
+    return document
+
+
+def _relations(application: ApplicationView) -> dict[str, Any]:
+    return {
+        name: [{"related-application": application.name, "interface": end.interface, "scope": "global"}]
+        for name, end in application.info.endpoints.items()
+        if end.role == "peer"
+    }
+
+
+def _said(said: Said) -> dict[str, Any]:
+    document: dict[str, Any] = {"current": said.status}
+    if said.message:
+        document["message"] = said.message
+    if said.since:
+        document["since"] = said.since
+    return document
