@@ -28,6 +28,9 @@ _CHECKPOINT_AFTER = 256
 _LOG_LARGE = 8 * 1024 * 1024
 """A log of this many bytes is check-pointed sooner, and cut back; others' commits count here too."""
 
+_TRY_AGAIN_AFTER = 8
+"""Our own commits between two tries to cut back a large log that somebody still reads."""
+
 
 class Database:
     """The open database at `place`; made when it isn't there. Raises BadInput, StoreBroken, StoreUnreachable."""
@@ -102,17 +105,15 @@ class Database:
 
     def checkpoint(self) -> None:
         """Carry the log over into the database if it has grown; under the writer's lock. A failure is tried again later."""
-        if self._commits < _CHECKPOINT_AFTER:
-            if self._commits % 16:
-                return
-            if (size := self._log_size()) < _LOG_LARGE:
-                return
-        else:
-            size = self._log_size()
+        large = self._commits >= _TRY_AGAIN_AFTER and self._log_size() >= _LOG_LARGE
+        if self._commits < _CHECKPOINT_AFTER and not large:
+            return
         self._commits = 0
-        how = "TRUNCATE" if size >= _LOG_LARGE else "PASSIVE"
         with contextlib.suppress(sqlite3.Error):
-            self.connection.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+            # Whoever reads for long only puts it off: nobody is to wait here with the writer's lock in hand.
+            self.connection.execute("PRAGMA busy_timeout = 0")
+            self.connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if large else 'PASSIVE'})").fetchone()
+        self.connection.execute(f"PRAGMA busy_timeout = {round(schema.BUSY_S * 1000)}")
 
     def check_in_place(self) -> None:
         """Raises StoreBroken when the database or its lock was removed or replaced: others would use another one."""
