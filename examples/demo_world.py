@@ -44,11 +44,11 @@ class Agent:
                 start_new_session=True,
             )
 
-    def kill(self) -> float:
-        """SIGKILL, without a word of warning; returns when, in seconds since the epoch, as logs have it."""
+    def kill(self) -> int:
+        """SIGKILL, without a word of warning; returns when, in ns of CLOCK_BOOTTIME, as its log has it."""
         assert self._process is not None
         self._process.kill()
-        at = time.time()
+        at = boottime_ns()
         self._process.wait()
         return at
 
@@ -69,9 +69,19 @@ class Agent:
             self._process.wait()
             return None
 
+    def events(self) -> list[dict[str, Any]]:
+        """What it has logged, oldest first."""
+        lines = (self.state / "log" / "agent.log").read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
     def last_words(self, lines: int = 12) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+
+def boottime_ns() -> int:
+    """Now, on the clock that goes on while the host sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def tenure_command() -> str:
