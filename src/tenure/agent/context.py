@@ -1,0 +1,355 @@
+"""A hook's sandbox: what it may read, a buffer of what it has written, and what passes through at once.
+
+Reads are of the model as it stood when the hook began, with what the hook itself has written; leader settings and the
+application's status and members are read when first asked for, by a leader no older than its own term. Databags are
+buffered: `flush` lands all of them in one transaction after the hook has succeeded. Settings, status and log are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tenure.agent.changes import GuardBroken, Landed, Make, change_records
+from tenure.agent.checker import Leadership, LeadershipChecker
+from tenure.agent.hook import Hook
+from tenure.clock import Instant
+from tenure.defaults import VALUE_MAX
+from tenure.errors import BadInput, NoSuchThing, NotLeader, StoreUnreachable
+from tenure.model.layout import Layout
+from tenure.model.members import members
+from tenure.model.mirror import Mirror
+from tenure.model.records import ApplicationStatus, Databag, Record, Said, Settings, decode, encode
+from tenure.model.view import ModelView, RelationView
+from tenure.model.walltime import now_text
+from tenure.names import UnitName
+from tenure.store.api import Compare, Item, Store, created_at
+
+READ_WITHIN_S = 30.0
+"""How long a leader's read waits for the mirror to reach the leader's own term: far longer than it ever takes."""
+
+
+class Statuses(Protocol):
+    """Who keeps the unit's status record, which the agent writes as well."""
+
+    def workload(self) -> Said:
+        """What the charm has last said."""
+        ...
+
+    async def set_workload(self, status: str, message: str) -> None:
+        """Return once it is in the store. Raises StoreUnreachable, StoreUnsure."""
+        ...
+
+    async def set_version(self, version: str) -> None:
+        """The workload's version; return once it is in the store. Raises as above."""
+        ...
+
+
+class Models:
+    """The model as this process's mirror shows it."""
+
+    def __init__(self, mirror: Mirror, layout: Layout) -> None:
+        self._mirror = mirror
+        self.layout = layout
+
+    @property
+    def current(self) -> ModelView:
+        """The newest picture."""
+        return ModelView(self._mirror.current, self.layout)
+
+    async def reached(self, revision: int) -> ModelView:
+        """A picture no older than `revision`. Raises StoreUnreachable when none comes within `READ_WITHIN_S`."""
+        if self._mirror.current.revision < revision:
+            try:
+                async with asyncio.timeout(READ_WITHIN_S):
+                    await self._mirror.wait_until(lambda snapshot: snapshot.revision >= revision)
+            except TimeoutError:
+                raise StoreUnreachable(f"the store has shown nothing new for {READ_WITHIN_S:g} s") from None
+        return self.current
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a unit's contexts share."""
+
+    unit: UnitName
+    machine: str
+    charm: Path
+    models: Models
+    store: Store
+    leadership: Leadership
+    statuses: Statuses
+    log: Callable[[str, str], None]
+    """Takes a level of Juju's, as text, and a line from the charm."""
+
+
+class HookContext:
+    """One run of one hook, from before it starts until its flush is settled.
+
+    `told`: the relations that the unit has been told of, by number, with the units whose -joined has run; `hook` itself
+    is reckoned in. `term`: what leader-elected is bound to.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        context_id: str,
+        *,
+        hook: Hook | None = None,
+        told: Mapping[int, Iterable[str]] | None = None,
+        term: int | None = None,
+    ) -> None:
+        self.place = place
+        self.context_id = context_id
+        self.hook = hook
+        self.view = place.models.current
+        self.told = _told_as_of(hook, told or {})
+        self.leader = LeadershipChecker(place.leadership, context_id, term)
+        self.wrote_at = 0
+        """The latest revision at which something of this hook's has landed: the next hook's view is no older."""
+        self._closed = False
+        self._settings: Mapping[str, str] | None = None
+        self._settings_item: Item | None = None
+        self._workload: Said | None = None
+        self._application: tuple[Said, Mapping[str, Said]] | None = None
+        self._unit_changes: dict[int, dict[str, str]] = {}
+        self._application_changes: dict[int, dict[str, str]] = {}
+
+    @property
+    def unit(self) -> UnitName:
+        """The unit whose hook it is."""
+        return self.place.unit
+
+    @property
+    def application(self) -> str:
+        """The unit's application."""
+        return self.place.unit.application
+
+    @property
+    def layout(self) -> Layout:
+        """The model's keys."""
+        return self.place.models.layout
+
+    def close(self) -> None:
+        """The hook has ended: nothing more is buffered and nothing vouched for. `flush` may follow."""
+        self._closed = True
+        self.leader.say_no()
+
+    # Leadership
+
+    async def is_leader(self) -> tuple[bool, Instant | None]:
+        """As `LeadershipChecker.ask`; with the first True, what was read before is read again, no older than the term."""
+        before = self.leader.term
+        answer = await self.leader.ask()
+        if answer[0] and before is None:
+            self._settings = None
+        return answer
+
+    async def settings(self) -> Mapping[str, str]:
+        """The leader settings, as this hook first read them or last wrote them. Raises StoreUnreachable, StoreBroken."""
+        if self._settings is None:
+            application = (await self._fresh()).application(self.application)
+            self._settings, self._settings_item = application.settings, application.settings_item
+        return self._settings
+
+    async def set_settings(self, changes: Mapping[str, str]) -> None:
+        """Change leader settings, "" removing: all of it or nothing, now. Raises NotLeader, BadInput (too large), Unsure."""
+        if not (await self.is_leader())[0]:
+            raise NotLeader("not the leader")
+        if not changes:
+            return
+        await self.settings()
+        key = self.layout.settings(self.application)
+        settled: Mapping[str, str] = {}
+
+        def make(item: Item | None, commit_id: str) -> bytes | None:
+            nonlocal settled
+            values = decode(Settings, item.value, key).values if item else {}
+            settled = merged(values, changes)
+            if settled == values:
+                return None
+            return _within_limit(Settings(values=dict(settled), id=commit_id), "the leader settings")
+
+        landed = await self._as_leader({key: make}, {key: self._settings_item})
+        self._settings_item = landed.items[key]
+        self._settings = settled
+
+    async def _as_leader(self, changes: Mapping[str, Make], known: Mapping[str, Item | None]) -> Landed:
+        try:
+            landed = await change_records(self.place.store, [self.leader.fence], changes, known)
+        except GuardBroken:
+            self.leader.say_no()
+            raise NotLeader("not the leader any more: its term is over") from None
+        self.wrote_at = max(self.wrote_at, landed.revision)
+        return landed
+
+    async def _fresh(self) -> ModelView:
+        # What a former leader wrote has a lower revision than the term that came after it: a leader that decides by
+        # an older picture would overwrite what it has not seen.
+        return await self.place.models.reached(max(self.leader.term or 0, self.wrote_at, self.view.revision))
+
+    # Status
+
+    def workload_status(self) -> Said:
+        """The unit's status, as this hook first read it."""
+        if self._workload is None:
+            self._workload = self.place.statuses.workload()
+        return self._workload
+
+    async def application_status(self) -> tuple[Said, Mapping[str, Said]]:
+        """The application's status, and its members' now with theirs; as this hook first read it. Raises NotLeader."""
+        if not (await self.is_leader())[0]:
+            raise NotLeader("this unit is not the leader")
+        if self._application is None:
+            view = await self._fresh()
+            application = view.application(self.application)
+            units = {str(name): workload(view, name) for name in members(view, self.application)}
+            said = application.status.said if application.status else worst(units.values())
+            self._application = said, units
+        return self._application
+
+    async def set_application_status(self, status: str, message: str) -> None:
+        """Say how the application is, now. Raises NotLeader, Unsure."""
+        if not (await self.is_leader())[0]:
+            raise NotLeader("this unit is not the leader")
+        key = self.layout.application_status(self.application)
+
+        def make(item: Item | None, commit_id: str) -> bytes | None:
+            known = decode(ApplicationStatus, item.value, key).said if item else None
+            if known is not None and (known.status, known.message) == (status, message):
+                return None
+            return encode(ApplicationStatus(said=Said(status=status, message=message, since=now_text()), id=commit_id))
+
+        item = self.place.models.current.application(self.application).status_item
+        try:
+            await self._as_leader({key: make}, {key: item})
+        except NotLeader:
+            raise NotLeader("this unit is not the leader") from None
+
+    # Relations
+
+    def relation_known(self, relation: int) -> bool:
+        """Whether the unit's application has this relation."""
+        found = self.view.relations.get(relation)
+        return found is not None and any(end.application == self.application for end in found.info.endpoints)
+
+    def relation(self, relation: int) -> RelationView:
+        """The relation, of which `relation_known` holds."""
+        return self.view.relations[relation]
+
+    def own_bag(self, relation: int) -> Mapping[str, str]:
+        """What the unit has said on a relation, this hook's changes included."""
+        said = self.relation(relation).unit_bag(self.unit) or {}
+        return merged(said, self._unit_changes.get(relation, {}))
+
+    async def own_application_bag(self, relation: int) -> Mapping[str, str]:
+        """What the application has said on a relation, this hook's changes included, no older than the hook's term."""
+        found = self.view.relations[relation]
+        if self.leader.term is not None:
+            found = (await self._fresh()).relations.get(relation, found)
+        return merged(found.application_bag(self.application), self._application_changes.get(relation, {}))
+
+    def change_own_bag(self, relation: int, changes: Mapping[str, str]) -> None:
+        """Buffer changes to the unit's databag, "" removing a key. Raises BadInput: no longer, once the hook has ended."""
+        self._buffer(self._unit_changes, relation, changes)
+
+    def change_application_bag(self, relation: int, changes: Mapping[str, str]) -> None:
+        """Buffer changes to the application's databag. Only after `is_leader` was True."""
+        self._buffer(self._application_changes, relation, changes)
+
+    def _buffer(self, buffer: dict[int, dict[str, str]], relation: int, changes: Mapping[str, str]) -> None:
+        if self._closed:
+            raise BadInput("the hook has ended")
+        buffer.setdefault(relation, {}).update(changes)
+
+    # The hook's end
+
+    async def flush(self) -> None:
+        """Land what is buffered, all of it or nothing; returns once it is known that it has. After a success only.
+
+        Goes on for as long as the store is silent: cancel it to stop, and what becomes of it is then not known.
+        Raises NotLeader (the term that the application's databag was written in is over), NoSuchThing (a relation
+        is gone, or the unit has left it), BadInput (a databag too large): nothing has landed.
+        """
+        changes: dict[str, Make] = {}
+        known: dict[str, Item | None] = {}
+        guards: dict[str, Compare] = {}
+        for relation in sorted({*self._unit_changes, *self._application_changes}):
+            found = self.relation(relation)
+            guards[found.info_item.key] = created_at(found.info_item.key, found.info_item.create_revision)
+            if relation in self._unit_changes:
+                key = self.layout.unit_bag(relation, self.unit)
+                known[key] = found.unit_bag_item(self.unit)
+                changes[key] = _bag_change(key, self._unit_changes[relation], must_exist=True)
+            if relation in self._application_changes:
+                key = self.layout.application_bag(relation, self.application)
+                known[key] = found.application_bag_item(self.application)
+                changes[key] = _bag_change(key, self._application_changes[relation], must_exist=False)
+                guards["the term"] = self.leader.fence
+        if not changes:
+            return
+        try:
+            landed = await change_records(self.place.store, list(guards.values()), changes, known, until_known=True)
+        except GuardBroken as broken:
+            if broken.guard is guards.get("the term"):
+                raise NotLeader("cannot apply changes: not the leader any more, its term is over") from None
+            raise NoSuchThing("cannot apply changes: a relation that was written to is gone") from None
+        self.wrote_at = max(self.wrote_at, landed.revision)
+
+
+def merged(values: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str]:
+    """`values` after `changes`, where "" removes a key."""
+    return {key: value for key, value in {**values, **changes}.items() if value != ""}
+
+
+def _bag_change(key: str, changes: Mapping[str, str], *, must_exist: bool) -> Make:
+    def make(item: Item | None, commit_id: str) -> bytes | None:
+        if item is None and must_exist:
+            raise NoSuchThing("cannot apply changes: the unit is not in the scope of a relation that was written to")
+        values = decode(Databag, item.value, key).values if item else {}
+        after = merged(values, changes)
+        return None if after == values else _within_limit(Databag(values=after, id=commit_id), "the databag")
+
+    return make
+
+
+def _within_limit(record: Record, what: str) -> bytes:
+    value = encode(record)
+    if len(value) > VALUE_MAX:
+        raise BadInput(f"{what} would have {len(value)} bytes, more than a store's key holds ({VALUE_MAX})")
+    return value
+
+
+def _told_as_of(hook: Hook | None, told: Mapping[int, Iterable[str]]) -> Mapping[int, frozenset[str]]:
+    """The unit's relations and members as `hook` sees them: the unit that joins is there, the one that departs isn't."""
+    seen = {relation: frozenset(members) for relation, members in told.items()}
+    if hook is not None and hook.relation is not None:
+        members = seen.get(hook.relation, frozenset())
+        if hook.kind == "relation-joined":
+            members |= {hook.remote_unit}
+        elif hook.kind == "relation-departed":
+            members -= {hook.remote_unit}
+        seen[hook.relation] = members
+    return seen
+
+
+def workload(view: ModelView, unit: UnitName) -> Said:
+    """What a unit's charm has last said, or what stands for it before it has said anything."""
+    status = view.unit(unit).status
+    return status.workload if status is not None else Said(status="waiting", message="waiting for machine")
+
+
+SEVERITY = ("error", "blocked", "maintenance", "waiting", "active", "terminated", "unknown")
+"""Workload statuses, the worst first: an application's status, where no leader has said one, is its worst unit's."""
+
+
+def worst(said: Iterable[Said]) -> Said:
+    """The worst of several statuses; unknown, if there are none."""
+    return min(
+        said,
+        key=lambda one: SEVERITY.index(one.status) if one.status in SEVERITY else len(SEVERITY),
+        default=Said(status="unknown"),
+    )
