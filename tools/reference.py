@@ -224,6 +224,49 @@ def keys() -> str:
     return page
 
 
+# ---- commands and hook tools ----------------------------------------------------------------------------------------
+
+
+def commands() -> str:
+    """Every command, as its `--help` says it."""
+    import importlib
+
+    import click
+
+    from tenure.cli.root import root
+    from tenure.cli.table import COMMANDS, overview
+
+    page = (
+        "# Commands\n\n"
+        "As `--help` prints them. Results go to standard output, everything else to standard error; exit codes are those of\n"
+        "[the errors](errors.md).\n\n"
+        f"```text\n{overview().rstrip()}\n```\n"
+    )
+    top = click.Context(root, info_name="tenure")
+    for name in COMMANDS:
+        command = root.get_command(top, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=top, terminal_width=100, max_content_width=100)
+        module = importlib.import_module(f"tenure.cli.{name.replace('-', '_')}")
+        promise = doc(module).split(":", 1)[-1].split("\n\n", 1)[-1]
+        page += f"\n## `tenure {name}`\n\n{promise}\n\n```text\n{command.get_help(context)}\n```\n"
+    return page
+
+
+def hook_tools() -> str:
+    """Every hook tool, as its `--help` says it."""
+    from tenure.agent.tools import TOOLS
+
+    page = (
+        "# Hook tools\n\n"
+        "What a hook calls, as each tool's `--help` prints it. They do as Juju's tools do, to the letter of output and exit code,\n"
+        "and work only while the hook runs. Elsewhere they say so, and exit with 1.\n"
+    )
+    for name in sorted(TOOLS):
+        page += f"\n## `{name}`\n\n```text\n{TOOLS[name].usage.rstrip()}\n```\n"
+    return page
+
+
 # ---- the charm library ----------------------------------------------------------------------------------------------
 
 
@@ -274,6 +317,8 @@ def as_markdown(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands,
+    "hook-tools.md": hook_tools,
     "errors.md": errors,
     "defaults.md": defaults,
     "timing.md": timing,
