@@ -40,6 +40,7 @@ def create_file(place: Place) -> int:
     """
     try:
         os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        _sync_folder(os.path.dirname(place.path))
     except FileExistsError:
         # Only while no store of this process can have it open: closing a file drops its process's SQLite locks on it.
         if not os.path.exists(place.lock_path):
@@ -129,6 +130,15 @@ def fault(error: sqlite3.Error, path: str, *, committing: bool = False) -> Tenur
             return StoreBroken(f"{path} can't be opened ({error})", hint="run it as the store's owner")
         case _:
             return StoreBroken(f"{path} can't be used ({error})")
+
+
+def _sync_folder(path: str) -> None:
+    # SQLite does so for its log alone: else the first commits could survive a power cut in a file without a name.
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _check_header(path: str) -> None:

@@ -36,7 +36,12 @@ async def open_sqlite(
     check(place, must_exist=must_exist)
     clock = clock or KernelClock()
     worker = Worker(partial(Database, place, clock), place.url)
-    store = SqliteStore(place, await worker.opened(), worker, clock, waiter)
+    try:
+        database = await worker.opened()
+    except BaseException:
+        worker.abandon()
+        raise
+    store = SqliteStore(place, database, worker, clock, waiter)
     try:
         await store.expire_due()
     except StoreUnreachable:

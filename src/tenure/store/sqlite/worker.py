@@ -57,10 +57,14 @@ class Worker:
 
     async def close(self) -> None:
         """End the call under way, refuse those that wait, close the database and end the thread."""
+        self.abandon()
+        await asyncio.shield(self._ended)
+
+    def abandon(self) -> None:
+        """Close without waiting until that is done."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
-        await asyncio.shield(self._ended)
 
     async def _ask(self, call: Callable[[], T], *, writes: bool) -> T:
         if self._closed:
