@@ -26,10 +26,11 @@ class Asks:
     last instant at which it may be printed. What can't be vouched for is renewed first; then it is "unknown".
     """
 
-    __slots__ = ("_pending", "_session", "_within_ns")
+    __slots__ = ("_pending", "_print_ns", "_session", "_within_ns")
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._print_ns = session.timing.print_within_ns
         self._within_ns = session.timing.ask_within_ns
         self._pending: list[_Ask] = []
 
@@ -79,7 +80,7 @@ class Asks:
             return Answer("no", surely_left_s=surely_left_s)
         spare_ns = sure_ns - ask.span_ns
         renewed = self._session.sure_sent_at.boot_ns >= ask.since.boot_ns
-        if spare_ns >= PRINT_WITHIN_NS or (spare_ns > 0 and (renewed or late)):
+        if spare_ns >= self._print_ns or (spare_ns > 0 and (renewed or late)):
             return self._yes(now, ask, term, spare_ns, surely_left_s, debts)
         if renewed or late:
             return Answer("unknown", surely_left_s=surely_left_s)

@@ -83,6 +83,11 @@ class Timing:
         return self._spare_ns - self.request_timeout_ns
 
     @property
+    def print_within_ns(self) -> int:
+        """How long a True should have to be printed: a second, less on a short lease, whose holder would renew for each question."""
+        return min(PRINT_WITHIN_NS, self.outage_ns // 2)
+
+    @property
     def ask_within_ns(self) -> int:
         """How long is-leader may wait for a renewal: one that is under way, and one of its own."""
         return 2 * self.request_timeout_ns

@@ -57,6 +57,7 @@ class Candidate:
         self._transfers: dict[str, asyncio.Future[str]] = {}
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._bodies: list[Body] = []
+        self._withdrawing: asyncio.Task[None] | None = None
         session.on_moved.append(self._tick)
 
     # ---- what is known
@@ -159,8 +160,14 @@ class Candidate:
     async def withdraw(self) -> None:
         """Be no candidate any more: a term is released once nothing is owed, the present key goes.
 
-        Returns when no key of the office is this unit's, nor can become it. Cancelling: it goes on.
+        Returns when no key of the office is this unit's, nor can become it; may be called again meanwhile. Cancelling:
+        it goes on.
         """
+        if self._withdrawing is None:
+            self._withdrawing = self._tasks.start(self._withdraw())
+        await asyncio.shield(self._withdrawing)
+
+    async def _withdraw(self) -> None:
         self._feed(self.machine.withdraw(self._clock.now()))
         await self.session.drop(self.keys.present)
         self._feed(self.machine.present_gone(self._clock.now()))
