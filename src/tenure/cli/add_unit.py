@@ -1,0 +1,35 @@
+"""tenure add-unit APP: add units.
+
+Prints the new units, one a line. Exits 0; 2 when there is no such application; 3.
+"""
+
+from __future__ import annotations
+
+import click
+
+from tenure.cli import shared
+from tenure.cli.output import emit
+
+
+@shared.command(prints=True)
+@click.argument("application", type=shared.Application(), metavar="APP")
+@click.option("-n", "--num-units", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option(
+    "--to", default=(), type=shared.Machines(), metavar="M,M…",
+    help="Their machines, which need not be up yet.  [default: live ones with the fewest units]",
+)  # fmt: skip
+async def command(settings: shared.Settings, application: str, num_units: int, to: tuple[str, ...]) -> None:
+    """Add units to an application.
+
+    A unit's number is never used twice.
+
+    \b
+    Examples:
+      tenure add-unit web
+      tenure add-unit web -n 2 --to m3,m4
+    """
+    from tenure.model.operations import add_units
+
+    async with shared.opened(settings) as store:
+        added = [str(unit) for unit in await add_units(store, settings.layout, application, num_units, to)]
+    emit(settings.format, {"units": added}, lambda: "\n".join(added))

@@ -1,0 +1,86 @@
+"""tenure is-leader UNIT: ask whether a unit leads, and for how long surely.
+
+Exits 0: yes; 1: no; 3: it can't be known (also of a unit of another host); 2 when there is no such unit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tenure.cli import shared
+from tenure.cli.output import emit
+from tenure.names import UnitName
+
+if TYPE_CHECKING:
+    from tenure.model.view import ModelView
+
+_CODES = {"yes": 0, "no": 1, "unknown": 3}
+
+
+@shared.command(prints=True)
+@click.argument("unit", type=shared.Unit(), metavar="UNIT")
+@click.option("--for", "span", type=shared.Duration(), help="For how long at the least.  [default: the guarantee]")
+async def command(settings: shared.Settings, unit: UnitName, span: float | None) -> int:
+    """Ask whether a unit leads, and for how long surely.
+
+    A yes is a debt: nobody else leads before the time is over, and no hand-over comes sooner. Ask on the unit's own
+    host, for only its agent can vouch for it. --for 0s asks without running up a debt.
+
+    \b
+    Examples:
+      tenure is-leader web/1 && ./only-the-leader
+      tenure is-leader web/1 --for 10s --format json
+    """
+    from tenure.model.view import read_model
+    from tenure.office.timing import Timing
+
+    async with shared.opened(settings) as store:
+        view = await read_model(store, settings.layout)
+    info = view.application(unit.application).info
+    view.unit(unit)
+    Timing.for_lease(info.ttl_s, info.guarantee_s).span_ns(span)
+    answer = await _ask(view, unit, span)
+    verdict = str(answer["verdict"])
+    why = answer.pop("why", "")
+    emit(settings.format, {"unit": str(unit), **answer}, lambda: _sentence(answer))
+    if why:
+        shared.note(f"{'error: ' if verdict == 'unknown' else ''}{why}")
+    return _CODES[verdict]
+
+
+async def _ask(view: ModelView, unit: UnitName, span: float | None) -> dict[str, Any]:
+    from tenure.agent.wire import call
+    from tenure.clock import boot_id
+    from tenure.errors import TenureError
+
+    application = view.application(unit.application)
+    holder = application.office().holder
+    if holder is None or holder.unit != str(unit):
+        return {
+            "verdict": "no",
+            "why": f"nobody leads {unit.application}" if holder is None else f"{holder.unit} leads {unit.application}",
+        }
+    machine_name = application.units[unit.number].info.machine
+    machine = view.machines.get(machine_name) if machine_name is not None else None
+    if machine is None:
+        return _unknown(f"can't tell whether {unit} leads: its agent is away, though its lease may last")
+    if machine.boot_id != boot_id():
+        return _unknown(
+            f"can't tell whether {unit} leads: only its agent, on the host {machine.host}, can vouch for it"
+        )
+    try:
+        return await call(machine.socket, {"control": "is-leader", "unit": str(unit), "for_s": span})
+    except TenureError as error:
+        return _unknown(f"can't tell whether {unit} leads: {error.message}")
+
+
+def _unknown(why: str) -> dict[str, Any]:
+    return {"verdict": "unknown", "why": why}
+
+
+def _sentence(answer: dict[str, Any]) -> str:
+    verdict = str(answer["verdict"])
+    left = answer.get("surely_left_s")
+    return f"yes, the lease surely gives {left:.1f} s more" if verdict == "yes" and left is not None else verdict

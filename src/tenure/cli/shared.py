@@ -1,0 +1,274 @@
+"""What commands share: their common options, the store they open, how what they do is run."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from tenure.errors import BadInput, TimedOut
+from tenure.names import UnitName, check_application, check_model
+
+if TYPE_CHECKING:
+    from tenure.model.layout import Layout
+    from tenure.store.api import Store
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+FORMATS = ("tabular", "json", "yaml")
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the options that every command has were set to, before the command's name or after it."""
+
+    store: str | None = None
+    model: str | None = None
+    format: str | None = None
+    verbose: int = 0
+
+    @property
+    def url(self) -> str:
+        """The store's URL: the option, TENURE_STORE, or a file in the user's state folder."""
+        return self.store or os.environ.get("TENURE_STORE") or default_store()
+
+    @property
+    def model_name(self) -> str:
+        """The model's name: the option, TENURE_MODEL, or `default`. Raises BadInput."""
+        return check_model(self.model or os.environ.get("TENURE_MODEL") or "default")
+
+    @property
+    def layout(self) -> Layout:
+        """The model's keys."""
+        from tenure.model.layout import Layout
+
+        return Layout(self.model_name)
+
+
+def state_home() -> Path:
+    """Where Tenure keeps what a user doesn't say a place for: `$XDG_STATE_HOME/tenure`."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(given) if os.path.isabs(given) else Path.home() / ".local" / "state") / "tenure"
+
+
+def default_store() -> str:
+    """The embedded store in the user's state folder."""
+    return f"sqlite://{quote(str(state_home() / 'tenure.db'))}"
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, make: bool = False) -> AsyncIterator[Store]:
+    """The store, open. `make`: an embedded one is made when it isn't there. Raises BadInput, Unsure's kinds."""
+    from tenure.store import open_store
+
+    url = settings.url
+    if url == default_store():
+        if make:
+            state_home().mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not (state_home() / "tenure.db").exists():
+            raise BadInput(
+                f"there is no store yet: {state_home() / 'tenure.db'} doesn't exist",
+                hint="`tenure agent` and `tenure deploy` make it; --store or TENURE_STORE name another",
+            )
+    store = await open_store(url, must_exist=not make)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def shared_options(*, prints: bool = False) -> list[click.Parameter]:
+    """The options that every command has; `prints`: and the one of those that print a result."""
+    options: list[click.Parameter] = []
+    if prints:
+        options.append(
+            click.Option(
+                ["--format"],
+                type=click.Choice(FORMATS),
+                help="How the result is printed.  [default: tabular]",
+                expose_value=False,
+                callback=_remember("format"),
+            )
+        )
+    options += [
+        click.Option(
+            ["--store"],
+            metavar="URL",
+            help="The store.  [TENURE_STORE; else a file in your state folder]",
+            expose_value=False,
+            callback=_remember("store"),
+        ),
+        click.Option(
+            ["--model", "-m"],
+            metavar="NAME",
+            help="The model in it.  [TENURE_MODEL; else default]",
+            expose_value=False,
+            callback=_remember("model"),
+        ),
+        click.Option(
+            ["--verbose", "-v"],
+            count=True,
+            help="Say more on standard error; twice: all of it.",
+            expose_value=False,
+            callback=_remember("verbose"),
+        ),
+    ]
+    return options
+
+
+def command(*, prints: bool = False) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], click.Command]:
+    """Make a command of an async function `(settings, …)`, whose arguments and options decorate it.
+
+    What it returns is the exit code. `prints`: it has --format.
+    """
+
+    def decorate(function: Callable[..., Coroutine[Any, Any, int | None]]) -> click.Command:
+        @click.pass_context
+        def run(ctx: click.Context, /, **arguments: Any) -> int:
+            settings = ctx.ensure_object(Settings)
+            settings.model_name  # noqa: B018 - a name that no model can have is said before anything is done
+            log_to_stderr(settings.verbose)
+            return asyncio.run(function(settings, **arguments)) or 0
+
+        # Click's decorators leave what they were given on the function, the last one first.
+        own: list[click.Parameter] = getattr(function, "__click_params__", [])[::-1]
+        return click.Command(
+            None,
+            context_settings=dict(CONTEXT),
+            callback=run,
+            params=[*own, *shared_options(prints=prints)],
+            help=inspect.cleandoc(function.__doc__ or ""),
+        )
+
+    return decorate
+
+
+def log_to_stderr(verbose: int) -> None:
+    """What the parts below say: nothing, with -v what matters, with -vv all of it."""
+    logger = logging.getLogger("tenure")
+    if not verbose:
+        logger.addHandler(logging.NullHandler())
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+
+
+def progress(text: str) -> None:
+    """Say on standard error how far something is that takes long; to a terminal only."""
+    if sys.stderr.isatty():
+        click.echo(text, err=True)
+
+
+def note(text: str) -> None:
+    """A message: on standard error, beside the result."""
+    click.echo(text, err=True)
+
+
+@asynccontextmanager
+async def limited(timeout_s: float | None, what: str | Callable[[], str]) -> AsyncIterator[None]:
+    """Raise TimedOut, saying `what` did not come or still is so, when the block takes longer. None: however long."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise TimedOut(f"not within {timeout_s:g} s: {what if isinstance(what, str) else what()}") from None
+
+
+class Duration(click.ParamType[float]):
+    """A length of time: `30s`, `1m`, `500ms`, `2h`, or seconds as a number."""
+
+    name = "duration"
+    _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}  # noqa: RUF012
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """In seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        text = str(value).strip()
+        number = text.rstrip("msh")
+        unit = text[len(number) :] or "s"
+        try:
+            seconds = float(number) * self._UNITS[unit]
+        except (ValueError, KeyError):
+            seconds = -1.0
+        if not 0 <= seconds < 1e9:
+            self.fail(f'"{value}" is not a length of time, like 30s, 1m or 500ms', param, ctx)
+        return seconds
+
+
+class Unit(click.ParamType[UnitName]):
+    """A unit's name: `web/0`."""
+
+    name = "unit"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> UnitName:
+        """The name, taken apart."""
+        try:
+            return value if isinstance(value, UnitName) else UnitName.parse(str(value))
+        except BadInput as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+
+
+class Application(click.ParamType[str]):
+    """An application's name: `web`."""
+
+    name = "application"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, checked."""
+        try:
+            return check_application(str(value))
+        except BadInput as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+
+
+class Machines(click.ParamType[tuple[str, ...]]):
+    """Machines' names: `m0,m1`."""
+
+    name = "machines"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The names; each may be given more than once."""
+        return value if isinstance(value, tuple) else tuple(part for part in str(value).split(",") if part)
+
+
+def assignments(given: tuple[str, ...]) -> dict[str, str]:
+    """`name=value` arguments; a value `@FILE` is what the file holds. Raises BadInput."""
+    values: dict[str, str] = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise BadInput("an option is given like name=value", hint=f'what was given begins with "{text[:20]}"')
+        if name in values:
+            raise BadInput(f'"{name}" is given twice')
+        values[name] = _from_file(name, value[1:]) if value.startswith("@") else value
+    return values
+
+
+def _from_file(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f'the file for "{name}" can\'t be read: {path}: {error.strerror}') from None
+    except UnicodeDecodeError:
+        raise BadInput(f'the file for "{name}" is not UTF-8 text: {path}') from None
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        settings = ctx.ensure_object(Settings)
+        if value:
+            setattr(settings, name, value if name != "verbose" else settings.verbose + value)
+
+    return remember

@@ -1,0 +1,118 @@
+"""tenure status [APP]: show applications, units, who leads.
+
+Prints a table, or Juju's status document as JSON or YAML. Exits 0; 2 when there is no such application; 3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tenure.cli import shared
+from tenure.cli.output import emit, table
+
+if TYPE_CHECKING:
+    from tenure.model.view import ModelView
+
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+@shared.command(prints=True)
+@click.argument("application", required=False, type=shared.Application(), metavar="[APP]")
+@click.option("--watch", "-w", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
+async def command(settings: shared.Settings, application: str | None, watch: bool) -> None:
+    """Show applications, units and who leads.
+
+    The unit that leads has a *. JSON and YAML have the shape of Juju's status.
+
+    \b
+    Examples:
+      tenure status
+      tenure status web --watch
+      tenure status --format json
+    """
+    import sys
+
+    from tenure import __version__
+    from tenure.model.document import status_document
+    from tenure.model.view import read_model
+
+    layout = settings.layout
+    async with shared.opened(settings) as store:
+
+        def show(view: ModelView) -> None:
+            document = status_document(view, __version__, application)
+            emit(settings.format, document, lambda: tabular(document))
+            # With embedded stores, whoever holds the file up is worth a line.
+            for line in getattr(store, "notes", lambda: ())():
+                shared.note(f"note: {line}")
+
+        if not watch:
+            show(await read_model(store, layout))
+            return
+        from tenure.model.mirror import Mirror
+        from tenure.model.view import ModelView
+
+        mirror = Mirror(store, layout.prefix)
+        await mirror.start()
+        try:
+            shown = ""
+            async for snapshot in mirror.after(-1):
+                view = ModelView(snapshot, layout)
+                document = status_document(view, __version__, application)
+                if (now := repr(document)) == shown:
+                    continue
+                shown = now
+                if sys.stdout.isatty() and settings.format in (None, "tabular"):
+                    click.echo(_CLEAR, nl=False)
+                emit(settings.format, document, lambda document=document: tabular(document))  # type: ignore[misc]
+                if settings.format in (None, "tabular"):
+                    click.echo()
+                sys.stdout.flush()
+        finally:
+            await mirror.close()
+
+
+def tabular(document: dict[str, Any]) -> str:
+    """The document as tables: applications, units, machines that are named but down."""
+    from tenure.model.walltime import local_text
+
+    if not document["applications"]:
+        return f"Model {document['model']['name']}: no applications yet (tenure deploy ./charm)"
+    applications: list[list[str]] = []
+    units: list[list[str]] = []
+    for name, application in document["applications"].items():
+        said = application["application-status"]
+        ready = sum(unit["workload-status"]["current"] == "active" for unit in application["units"].values())
+        dying = " (dying)" if application.get("life") == "dying" else ""
+        applications.append(
+            [
+                name,
+                said["current"] + dying,
+                f"{ready}/{len(application['units'])}",
+                f"{application['lease']['ttl']}s",
+                application["charm-name"],
+                said.get("message", ""),
+            ]
+        )
+        for unit_name, unit in application["units"].items():
+            workload, agent = unit["workload-status"], unit["juju-status"]
+            units.append(
+                [
+                    unit_name + ("*" if unit.get("leader") else ""),
+                    workload["current"],
+                    agent["current"] + (" (dying)" if unit.get("life") == "dying" else ""),
+                    unit["machine"] or "-",
+                    local_text(workload.get("since", "")) or "-",
+                    workload.get("message", "")
+                    or (agent.get("message", "") if agent["current"] == "executing" else ""),
+                ]
+            )
+    parts = [
+        f"Model: {document['model']['name']}",
+        table(["Application", "Status", "Active", "Lease", "Charm", "Message"], applications),
+    ]
+    if units:
+        parts.append(table(["Unit", "Workload", "Agent", "Machine", "Since", "Message"], units))
+    return "\n\n".join(parts)

@@ -1,0 +1,75 @@
+"""tenure wait APP --for active|idle|leader: a script's way to wait.
+
+Exits 0 once it is so; 2 when there is no such application; 3; 124 when --timeout passed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tenure.cli import shared
+
+if TYPE_CHECKING:
+    from tenure.model.view import ModelView
+
+_FOR = ("active", "idle", "leader")
+
+
+@shared.command()
+@click.argument("application", type=shared.Application(), metavar="APP")
+@click.option(
+    "--for", "wanted", multiple=True, required=True, type=click.Choice(_FOR), help="What for; all, if several."
+)
+@click.option("--timeout", type=shared.Duration(), help="How long at most.  [default: for ever]")
+async def command(settings: shared.Settings, application: str, wanted: tuple[str, ...], timeout: float | None) -> None:
+    """Wait until an application is active or idle, or has a leader.
+
+    active: each unit says so of its workload. idle: each unit's agent has nothing to do, and no hook is in error.
+    leader: a unit holds the office.
+
+    \b
+    Examples:
+      tenure wait web --for active --timeout 60s
+      tenure wait web --for idle --for leader
+    """
+    from tenure.model.mirror import Mirror
+    from tenure.model.view import ModelView
+
+    layout, missing = settings.layout, ""
+    async with shared.opened(settings) as store:
+        mirror = Mirror(store, layout.prefix)
+        await mirror.start()
+        try:
+            async with shared.limited(timeout, lambda: missing):
+                async for snapshot in mirror.after(-1):
+                    said, missing = missing, _missing(ModelView(snapshot, layout), application, wanted)
+                    if not missing:
+                        return
+                    if missing != said:
+                        shared.progress(f"waiting: {missing}")
+        finally:
+            await mirror.close()
+
+
+def _missing(view: ModelView, application: str, wanted: tuple[str, ...]) -> str:
+    """What is not yet so; empty when all is."""
+    from tenure.model.status import agent_status, workload_status
+
+    found = view.application(application)
+    if "leader" in wanted and found.office().holder is None:
+        return f"nobody leads {application}"
+    if wanted == ("leader",):
+        return ""
+    if not found.units:
+        return f"{application} has no units"
+    for unit in found.units.values():
+        workload, agent = workload_status(view, unit), agent_status(view, unit)
+        if "active" in wanted and workload.status != "active":
+            return f"{unit.name} is {workload.status}{f': {workload.message}' if workload.message else ''}"
+        if "idle" in wanted and (agent.status != "idle" or workload.status == "error"):
+            return (
+                f"{unit.name}'s agent is {agent.status}{f': {workload.message}' if workload.status == 'error' else ''}"
+            )
+    return ""
