@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tenure.agent.environment import Place, hook_environment
+from tenure.agent.environment import Surroundings, hook_environment
 from tenure.agent.hook import Hook
 from tenure.agent.hooks import Ended, HookCannotRun, HookProcess, find_hook
 from tenure.agent.processes import Processes, end_what_is_left, started_ticks
@@ -104,7 +104,7 @@ async def test_a_hook_runs_in_the_charm_s_folder_without_input_in_a_session_of_i
     assert arguments == "0"
 
 
-PLACE = Place(
+AROUND = Surroundings(
     unit="web/0",
     charm=Path("/state/agents/unit-web-0/charm"),
     tools=Path("/state/tools/unit-web-0"),
@@ -127,7 +127,7 @@ RELATION = {"JUJU_RELATION", "JUJU_RELATION_ID", "JUJU_REMOTE_UNIT", "JUJU_REMOT
 
 
 def test_a_hook_s_environment_is_exactly_juju_s() -> None:
-    environment = hook_environment(PLACE, Hook(kind="start"), CONTEXT, None)
+    environment = hook_environment(AROUND, Hook(kind="start"), CONTEXT, None)
     assert environment.keys() - UBUNTU == ALWAYS
     assert environment["JUJU_DISPATCH_PATH"] == "hooks/start"
     assert environment["PATH"].startswith("/state/tools/unit-web-0:")
@@ -135,14 +135,14 @@ def test_a_hook_s_environment_is_exactly_juju_s() -> None:
 
 
 def test_the_leader_s_hook_knows_the_term() -> None:
-    environment = hook_environment(PLACE, Hook(kind="leader-elected", term=77), CONTEXT, 77)
+    environment = hook_environment(AROUND, Hook(kind="leader-elected", term=77), CONTEXT, 77)
     assert environment.keys() - UBUNTU - ALWAYS == {"TENURE_TERM"}
     assert environment["TENURE_TERM"] == "77"
 
 
 def test_a_relation_s_hook_knows_the_relation_and_an_empty_remote_unit_is_set() -> None:
     created = Hook(kind="relation-created", relation=3, endpoint="peers", remote_application="web")
-    environment = hook_environment(PLACE, created, CONTEXT, None)
+    environment = hook_environment(AROUND, created, CONTEXT, None)
     assert environment.keys() - UBUNTU - ALWAYS == RELATION
     assert environment["JUJU_HOOK_NAME"] == "peers-relation-created"
     assert environment["JUJU_RELATION_ID"] == "peers:3"
@@ -159,7 +159,7 @@ def test_only_departed_knows_who_departs() -> None:
         remote_unit="web/1",
         departing_unit="web/1",
     )
-    environment = hook_environment(PLACE, departed, CONTEXT, None)
+    environment = hook_environment(AROUND, departed, CONTEXT, None)
     assert environment.keys() - UBUNTU - ALWAYS == RELATION | {"JUJU_DEPARTING_UNIT"}
 
 

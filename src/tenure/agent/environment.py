@@ -26,7 +26,7 @@ _EMPTY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Surroundings:
     """What doesn't change from one hook of a unit to the next."""
 
     unit: str
@@ -40,23 +40,23 @@ class Place:
     """How tools reach the agent, as its server says it."""
 
 
-def hook_environment(place: Place, hook: Hook, context_id: str, term: int | None) -> dict[str, str]:
+def hook_environment(around: Surroundings, hook: Hook, context_id: str, term: int | None) -> dict[str, str]:
     """All that `hook` sees; `term`: the one in which the unit is the leader as it starts."""
     environment = {
         **dict.fromkeys(_EMPTY, ""),
         **_of_the_system(),
-        **place.socket,
-        "PATH": f"{place.tools}:{os.environ.get('PATH', os.defpath)}",
-        "CHARM_DIR": str(place.charm),
-        "JUJU_CHARM_DIR": str(place.charm),
+        **around.socket,
+        "PATH": f"{around.tools}:{os.environ.get('PATH', os.defpath)}",
+        "CHARM_DIR": str(around.charm),
+        "JUJU_CHARM_DIR": str(around.charm),
         "JUJU_CONTEXT_ID": context_id,
         "JUJU_HOOK_NAME": hook.name,
         "JUJU_DISPATCH_PATH": f"hooks/{hook.name}",
-        "JUJU_UNIT_NAME": place.unit,
-        "JUJU_MODEL_NAME": place.model,
-        "JUJU_MODEL_UUID": place.model_uuid,
-        "JUJU_API_ADDRESSES": place.api_address,
-        "JUJU_MACHINE_ID": place.machine,
+        "JUJU_UNIT_NAME": around.unit,
+        "JUJU_MODEL_NAME": around.model,
+        "JUJU_MODEL_UUID": around.model_uuid,
+        "JUJU_API_ADDRESSES": around.api_address,
+        "JUJU_MACHINE_ID": around.machine,
         "JUJU_VERSION": JUJU_VERSION,
         "JUJU_SLA": "unsupported",
     }

@@ -78,7 +78,7 @@ class Journal(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             raise ValueError(f"its format is {self.format}, this Tenure knows {FORMAT}")
         if self.queued and self.failed:
             raise ValueError("one hook at a time is queued or failed")
-        if (self.started or self.removed) and not self.installed or self.stopped and not self.started:
+        if ((self.started or self.removed) and not self.installed) or (self.stopped and not self.started):
             raise ValueError("a unit is installed before it starts, and stops only after it")
         for relation, known in self.relations.items():
             if known.changed_next and known.changed_next not in known.members:

@@ -1,0 +1,27 @@
+"""The agent's process: `tenure agent` becomes it once it has read its command line. Not for people: nothing is parsed here."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tenure.agent.machine import Options, serve
+from tenure.errors import TenureError
+
+
+def main(arguments: list[str]) -> int:
+    """Run the agent: store, model, machine, state folder, verbosity. Returns the exit code."""
+    store, model, machine, state_dir, verbosity = arguments
+    options = Options(store, model, machine, Path(state_dir), int(verbosity))
+    try:
+        return asyncio.run(serve(options))
+    except TenureError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

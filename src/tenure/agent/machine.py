@@ -1,0 +1,299 @@
+"""One machine's agent: opens the store, speaks for the machine, runs its units, and hands everything over when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tenure
+from tenure.agent import logs
+from tenure.agent.control import Control
+from tenure.agent.environment import JUJU_VERSION
+from tenure.agent.host import Host, own_addresses
+from tenure.agent.leftovers import clear_leftovers
+from tenure.agent.processes import Processes
+from tenure.agent.registration import MACHINE_TTL_S, Registration
+from tenure.agent.state_dir import StateDir
+from tenure.agent.tools.install import install_jujud
+from tenure.agent.toolserver import ToolServer, socket_path
+from tenure.agent.unit import UnitAgent
+from tenure.alarm import Alarm
+from tenure.clock import KernelClock, boot_id
+from tenure.errors import Broken, StoreBroken, TenureError, Unsure
+from tenure.model.application import ApplicationView
+from tenure.model.layout import Layout
+from tenure.model.mirror import Mirror
+from tenure.model.placement import adopt
+from tenure.model.plan import ensure_model
+from tenure.model.records import Machine
+from tenure.model.walltime import now_text
+from tenure.names import UnitName, check_machine, check_model
+from tenure.office.driver import Desk, Timing
+from tenure.store import open_store
+
+CLOSE_SPARE_S = 5.0
+"""How much longer than any lease an agent that ends goes on asking a silent store: by then its leases are over anyway."""
+
+_log = logging.getLogger("tenure.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `tenure agent` is told."""
+
+    store: str
+    model: str
+    machine: str
+    state_dir: Path
+    verbosity: int = 0
+
+
+@dataclass(slots=True)
+class _Run:
+    """A unit and the task that runs it."""
+
+    unit: UnitAgent
+    task: asyncio.Task[None]
+
+
+class MachineAgent:
+    """Runs the units of one machine, from `run` until a signal ends it."""
+
+    def __init__(self, host: Host, registration: Registration) -> None:
+        self._host = host
+        self._registration = registration
+        self._units: dict[tuple[UnitName, int], _Run] = {}
+        self._refused: set[tuple[UnitName, int]] = set()
+        self._signals: list[int] = []
+        self._asked_to_end = asyncio.Event()
+        self._asked_again = asyncio.Event()
+        self._failure: TenureError | None = None
+        self._adopting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        Control(host, self._find).register()
+
+    async def run(self) -> int:
+        """Return the exit code, once everything is handed over: 0, or 128+n after a second signal n.
+
+        Raises what made the agent end by itself: No (its name was taken), StoreBroken.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._signalled, number)
+        working = [self._spawn(self._follow()), self._spawn(self._registration.keep(self._fail))]
+        await self._asked_to_end.wait()
+        for task in working:
+            task.cancel()
+        code = await self._end()
+        if self._failure is not None:
+            raise self._failure
+        return code
+
+    # ---- while it runs
+
+    async def _follow(self) -> None:
+        own_key = self._host.layout.machine(self._host.machine)
+        try:
+            async for snapshot in self._host.mirror.after(-1):
+                self._registration.check(snapshot.get(own_key))
+                await self._look()
+            self._fail(StoreBroken("the mirror of the store has ended; the log says why"))
+        except TenureError as error:
+            self._fail(error)
+
+    async def _look(self) -> None:
+        view = self._host.view()
+        waiting = False
+        for application in view.applications.values():
+            for found in application.units.values():
+                key = (found.name, found.info_item.create_revision)
+                if found.info.machine == self._host.machine and key not in self._units and key not in self._refused:
+                    await self._start(application, *key)
+                waiting = waiting or (found.info.machine is None and found.info.life == "alive")
+        for run in self._units.values():
+            run.unit.saw()
+        if waiting and (self._adopting is None or self._adopting.done()):
+            self._adopting = self._spawn(self._adopt())
+
+    async def _start(self, application: ApplicationView, name: UnitName, revision: int) -> None:
+        """Be a candidate for the unit, and run it."""
+        desk = self._host.desk
+        try:
+            timing = Timing(application.info.ttl_s, application.info.guarantee_s)
+            session = await desk.session(f"application {application.name}", timing)
+        except TenureError as error:
+            self._refused.add((name, revision))
+            _log.error("%s can't be run here: %s", name, error.message)
+            return
+        keys = application.office_keys(name)
+        unit = UnitAgent(
+            self._host, name, revision, lambda wake: desk.candidate(session, keys, str(name), on_change=wake)
+        )
+        task = self._spawn(unit.run())
+        task.add_done_callback(lambda _: self._units.pop((name, revision), None))
+        self._units[name, revision] = _Run(unit, task)
+        _log.info("%s is run here", name)
+
+    def _find(self, name: UnitName) -> UnitAgent | None:
+        return next((run.unit for (unit, _), run in self._units.items() if unit == name), None)
+
+    async def _adopt(self) -> None:
+        try:
+            await adopt(self._host.store, self._host.layout, self._host.view(), self._host.machine)
+        except TenureError as error:
+            _log.warning("units that wait for a machine can't be taken up now: %s", error.message)
+
+    # ---- its end
+
+    def _signalled(self, number: int) -> None:
+        self._signals.append(number)
+        _log.info("got %s", signal.Signals(number).name)
+        (self._asked_to_end if len(self._signals) == 1 else self._asked_again).set()
+
+    def _fail(self, error: TenureError) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._asked_to_end.set()
+
+    async def _end(self) -> int:
+        """Start no further hook; give the running ones until their debts end; hand everything over."""
+        runs = list(self._units.values())
+        for run in runs:
+            run.unit.stop()
+        handing_over = self._spawn(self._hand_over(runs))
+        again = self._spawn(self._be_asked_again())
+        longest_s = max([MACHINE_TTL_S, *(run.unit.candidate.session.timing.ttl_s for run in runs)])
+        await asyncio.wait(
+            {handing_over, again}, timeout=longest_s + CLOSE_SPARE_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if handing_over.done():
+            again.cancel()
+            await handing_over
+            _log.info("everything is handed over")
+            return 0
+        handing_over.cancel()
+        for run in runs:
+            run.unit.kill_running()
+        await asyncio.wait({run.task for run in runs} or {again}, timeout=1.0)
+        await self._host.desk.close(hand_over=False)
+        if self._signals[1:]:
+            _log.warning("ended at once: what was held stays so until its lease ends")
+            return 128 + self._signals[-1]
+        raise Unsure("the store was silent while the agent ended: what was held is free when its lease ends")
+
+    async def _hand_over(self, runs: list[_Run]) -> None:
+        # Withdrawn first: a unit that holds nothing must not wait for the hooks of one that does.
+        await asyncio.gather(*(run.unit.candidate.withdraw() for run in runs), *(self._end_unit(run) for run in runs))
+        await self._host.desk.close(hand_over=True)
+
+    async def _end_unit(self, run: _Run) -> None:
+        """A hook that runs may go on for as long as it was promised that nobody else leads."""
+        host = self._host
+        while run.unit.running and not run.task.done():
+            now = host.clock.now()
+            owed_ns = run.unit.candidate.machine.owed_ns(now)
+            if owed_ns <= 0:
+                await run.unit.end_running()
+                break
+            debt_over = asyncio.create_task(host.alarm.until(now.after(owed_ns)))
+            await asyncio.wait({run.task, debt_over}, return_when=asyncio.FIRST_COMPLETED)
+            debt_over.cancel()
+        await asyncio.wait({run.task})
+
+    async def _be_asked_again(self) -> None:
+        await self._asked_again.wait()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_ended)
+        return task
+
+
+async def serve(options: Options) -> int:
+    """Run the machine's agent until it is told to end; the exit code. Raises TenureError when it can't start, or go on."""
+    check_machine(options.machine)
+    check_model(options.model)
+    asyncio.get_running_loop().set_exception_handler(_unhandled)
+    async with contextlib.AsyncExitStack() as closing:
+        state = StateDir(options.state_dir)
+        closing.callback(state.close)
+        logs.configure(state.path, options.machine, options.verbosity)
+        store = await open_store(options.store)
+        closing.push_async_callback(store.close)
+        layout = Layout(options.model)
+        info = await ensure_model(store, layout)
+        identity = state.identify(info.uuid)
+        clock = KernelClock()
+        alarm = Alarm(clock)
+        closing.callback(alarm.close)
+        desk = Desk(store, clock, alarm, state.desk, options.machine, boot_id(), _desk_log(clock), wall=now_text)
+        server = ToolServer(socket_path(options.machine, state.path))
+        addresses = own_addresses()
+        record = Machine(
+            host=socket.gethostname(),
+            addresses=addresses,
+            boot_id=boot_id(),
+            identity=identity,
+            pid=os.getpid(),
+            socket=str(server.path),
+            state_dir=str(state.path),
+            started=now_text(),
+            version=tenure.__version__,
+        )
+        session = await desk.session("machine", Timing.for_lease(MACHINE_TTL_S))
+        registration = Registration(store, session, options.machine, layout.machine(options.machine), record)
+        try:
+            await registration.claim()
+            mirror = Mirror(store, layout.prefix, clock=clock)
+            await mirror.start()
+            closing.push_async_callback(mirror.close)
+            processes = Processes()
+            processes.start()
+            closing.callback(processes.close)
+            host = Host(
+                options.machine, boot_id(), info.uuid, addresses, state, store, layout, mirror, clock, alarm,
+                processes, server, desk,
+            )  # fmt: skip
+            clear_leftovers(host)
+            install_jujud(state.path / "tools" / f"machine-{options.machine}", JUJU_VERSION)
+            await server.start()
+            closing.push_async_callback(server.close)
+            agent = MachineAgent(host, registration)
+            _log.info("the agent of %s runs, process %d, store %s", options.machine, os.getpid(), store.url)
+            return await agent.run()
+        finally:
+            await desk.close(hand_over=False)
+
+
+def _desk_log(clock: KernelClock) -> Callable[..., None]:
+    logger = logging.getLogger("tenure.office")
+
+    def log(message: str, **fields: Any) -> None:
+        name = f"{fields['unit']}: " if "unit" in fields else ""
+        logs.event(logger, f"{name}{message}", event=message.replace(" ", "-"), boot_ns=clock.now().boot_ns, **fields)
+
+    return log
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _unhandled(task.get_loop(), {"message": f"{task.get_name()} has failed", "exception": error})
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    _log.critical("%s", context.get("message"), exc_info=error)
+    if isinstance(error, Broken):
+        # Not a step further: the lease runs out by itself, and what was owed is kept by that.
+        logging.shutdown()
+        os._exit(70)

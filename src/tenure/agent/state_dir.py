@@ -1,0 +1,106 @@
+"""An agent's folder on its host: one agent at a time, one model for ever, a folder for each unit.
+
+STATE/lock                            held by the agent, with its pid in it
+STATE/identity                        this folder's own id, and the model's that it belongs to
+STATE/desk/                           what sessions and terms must remember
+STATE/log/agent.log
+STATE/agents/unit-web-0/charm         the charm, as its hooks see it
+STATE/agents/unit-web-0/journal       what the unit has been told
+STATE/tools/unit-web-0/               the hook tools
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from tenure.errors import BadInput, No
+from tenure.names import UnitName
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """`identity`."""
+
+    identity: str
+    model_uuid: str
+
+
+def default_state_dir(machine: str) -> Path:
+    """Where an agent keeps its folder unless told otherwise."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "tenure" / "machines" / machine
+
+
+class StateDir:
+    """The folder, locked for as long as this object lives, by this process alone."""
+
+    def __init__(self, path: Path) -> None:
+        """Make and lock it. Raises No (another agent has it, with its pid), BadInput (it can't be made or written)."""
+        self.path = path.absolute()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BadInput(f"the state folder {path} can't be used: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._lock)
+            raise No(
+                f"another agent runs on the state folder {path}: process {pid or 'unknown'}",
+                hint="give this one a folder of its own by --state-dir, or end that one",
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Give it free."""
+        os.close(self._lock)
+
+    @property
+    def desk(self) -> Path:
+        """What sessions and terms must remember."""
+        return self.path / "desk"
+
+    def unit(self, unit: UnitName) -> Path:
+        """A unit's folder."""
+        return self.path / "agents" / unit.tag
+
+    def charm(self, unit: UnitName) -> Path:
+        """Where the unit's charm lives."""
+        return self.unit(unit) / "charm"
+
+    def tools(self, unit: UnitName) -> Path:
+        """Where the unit's hook tools are."""
+        return self.path / "tools" / unit.tag
+
+    def units(self) -> list[str]:
+        """The tags of all units that have a folder."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(path.name for path in (self.path / "agents").iterdir() if path.name.startswith("unit-"))
+        return []
+
+    def identify(self, model_uuid: str) -> str:
+        """This folder's own id, made once. Raises BadInput when the folder belongs to another model."""
+        path = self.path / "identity"
+        try:
+            known = msgspec.json.decode(path.read_bytes(), type=Identity)
+        except FileNotFoundError:
+            known = Identity(identity=str(uuid.uuid4()), model_uuid=model_uuid)
+            beside = path.with_name("identity.new")
+            beside.write_bytes(msgspec.json.encode(known))
+            beside.replace(path)
+        except msgspec.MsgspecError as error:
+            raise BadInput(f"{path} can't be read: {error}", hint="use another --state-dir") from None
+        if known.model_uuid != model_uuid:
+            raise BadInput(
+                f"the state folder {self.path} belongs to another model or store: its units would be taken for ours",
+                hint="use another --state-dir, or remove the folder when that model is no more",
+            )
+        return known.identity

@@ -1,0 +1,381 @@
+"""One unit's life in its machine's agent: look at the model, ask the resolver, run the hook, write it down, look again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import shutil
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from tenure.agent import sight
+from tenure.agent.asked import Asked
+from tenure.agent.charm_folder import ensure_charm
+from tenure.agent.context import Models, Place
+from tenure.agent.environment import Surroundings
+from tenure.agent.execution import Executor
+from tenure.agent.hook import Hook
+from tenure.agent.hooks import Ended
+from tenure.agent.host import Host
+from tenure.agent.journal import Journal, JournalFile
+from tenure.agent.logs import event
+from tenure.agent.processes import end_what_is_left
+from tenure.agent.resolver import Gone, Idle, Next, Resolve, Run, Seen, Skip, Waiting, next_operation
+from tenure.agent.scopes import enter_scope
+from tenure.agent.status import StatusWriter
+from tenure.agent.tools.install import install_tools
+from tenure.clock import Instant, ns
+from tenure.defaults import UPDATE_STATUS_S
+from tenure.errors import NotLeader, TenureError
+from tenure.names import UnitName
+from tenure.office.driver import Candidate
+from tenure.store.api import created_at
+
+KILLED_PAUSE_S = 3.0
+"""How long the agent waits after a hook was killed from outside, for whoever ends the host to come to the agent. Juju's figure."""
+
+TRY_AGAIN_FIRST_S, TRY_AGAIN_MOST_S = 0.5, 30.0
+"""When what the agent itself does for a unit can't be done now (a silent store, a full disk): doubled up to the second."""
+
+
+@dataclass(slots=True)
+class _Alive:
+    """What a unit has once its journal is loaded."""
+
+    journal: Journal
+    file: JournalFile
+    statuses: StatusWriter
+    executor: Executor
+    asked: Asked
+    unsaved: Journal | None = None
+    """What could not be written down yet: nothing else is done before it is."""
+
+
+class UnitAgent:
+    """Runs one unit until it is gone from the model, or the agent ends."""
+
+    def __init__(
+        self, host: Host, name: UnitName, revision: int, candidacy: Callable[[Callable[[], None]], Candidate]
+    ) -> None:
+        """`revision`: the create revision of the unit's record. `candidacy` begins the one for the office "leader"."""
+        self.host = host
+        self.name = name
+        self.revision = revision
+        self.next: Next | None = None
+        """What it does, or waits for; for status."""
+        self._news = asyncio.Event()
+        self.candidate = candidacy(self.wake)
+        self._stopping = False
+        self._alive: _Alive | None = None
+        self._update_status_at = host.clock.now()
+        self._log = logging.getLogger(f"unit.{name}")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._resigned = False
+
+    # ---- for the machine
+
+    async def run(self) -> None:
+        """Return when the unit is gone, its terms ended and its keys removed; or when `stop` was called and no hook runs."""
+        wait_s = TRY_AGAIN_FIRST_S
+        while not self._stopping:
+            try:
+                if self._alive is None:
+                    self._alive = await self._prepare()
+                if await self._step(self._alive):
+                    break
+                wait_s = TRY_AGAIN_FIRST_S
+            except Exception as error:
+                # The agent's other units must not suffer from what this one has met, be it a fault of ours.
+                self._trouble(error)
+                await self._wait(self.host.clock.now().after(ns(wait_s)))
+                wait_s = min(2 * wait_s, TRY_AGAIN_MOST_S)
+        if self._alive is not None:
+            await self._alive.asked.close()
+            await self._alive.statuses.close()
+
+    def wake(self) -> None:
+        """Something has changed that may concern the unit."""
+        self._news.set()
+
+    def saw(self) -> None:
+        """The mirror shows something new."""
+        view = self.host.view()
+        application = view.applications.get(self.name.application)
+        if application is not None:
+            self.candidate.saw(application.office_view(self.name, view.revision))
+        found = sight.find(view, self.name, self.revision)
+        if found is not None and found[1].info.life == "dying" and self.candidate.term is None and not self._resigned:
+            holder = found[0].office().holder
+            if holder is None or holder.unit != str(self.name):
+                # A dying leader goes on to its last hook; one that dies as a minion is no candidate any more.
+                self._resigned = True
+                self._spawn(self.candidate.withdraw())
+        if self._alive is not None and (found is None or self._forced()) and self._alive.executor.running:
+            self._spawn(self._alive.executor.end_running())
+        self.wake()
+
+    def stop(self) -> None:
+        """Start no further hook."""
+        self._stopping = True
+        self.wake()
+
+    async def end_running(self) -> None:
+        """End the hook that runs, if any; it will run again when the agent is back."""
+        if self._alive is not None:
+            await self._alive.executor.end_running()
+
+    def kill_running(self) -> None:
+        """The same, without a moment's grace."""
+        if self._alive is not None:
+            self._alive.executor.kill_running()
+
+    @property
+    def running(self) -> bool:
+        """Whether a hook runs now."""
+        return self._alive is not None and self._alive.executor.running
+
+    # ---- one step
+
+    async def _step(self, alive: _Alive) -> bool:
+        """Do what is next, or wait until something may be; True when the unit is gone."""
+        if alive.unsaved is not None:
+            await self._save(alive, alive.unsaved)
+        self._news.clear()
+        alive.asked.look(in_error=alive.journal.failed is not None)
+        seen = self._seen(alive)
+        self.next = (
+            Gone(orderly=False) if self._forced() else next_operation(alive.journal, seen, self.host.clock.now())
+        )
+        match self.next:
+            case Run():
+                await self._run_next(alive)
+            case Skip(hook):
+                await self._save(alive, alive.journal.committed(hook, self.host.boot_id))
+            case Resolve(hook, retry):
+                journal = alive.journal
+                await self._save(alive, journal.again(hook) if retry else journal.committed(hook, self.host.boot_id))
+                await alive.asked.resolved(retry)
+            case Gone(orderly):
+                await self._end(alive, orderly)
+                return True
+            case Waiting(hook=hook, until=until):
+                alive.statuses.agent_is("error", f'hook failed: "{hook.name}"', _about(hook))
+                await self._wait(until)
+            case Idle(until):
+                alive.statuses.agent_is("idle")
+                await self._wait(until)
+        return False
+
+    async def _run_next(self, alive: _Alive) -> None:
+        async with self.host.hook_lock:
+            # While the lock was awaited the world has moved: what is next may be something else, or nothing.
+            now = self.host.clock.now()
+            if self._stopping or self._forced():
+                return
+            operation = next_operation(alive.journal, self._seen(alive), now)
+            if not isinstance(operation, Run):
+                return
+            hook = operation.hook
+            if hook.kind == "relation-created":
+                assert hook.relation is not None
+                await enter_scope(self.host, self.name, self.revision, hook.relation)
+            self._before(alive, hook)
+            told = {number: list(known.members) for number, known in alive.journal.relations.items()}
+            ended = await alive.executor.execute(alive.journal, hook, told)
+        await self._after(alive, hook, ended)
+
+    async def _after(self, alive: _Alive, hook: Hook, ended: Ended) -> None:
+        journal, now = alive.journal, self.host.clock.now()
+        self._update_status_at = now.after(ns(UPDATE_STATUS_S * random.uniform(0.8, 1.2)))
+        match ended.how:
+            case "succeeded":
+                await self._save(alive, journal.committed(hook, self.host.boot_id))
+                self._say_after(alive, hook)
+            case "failed":
+                await self._save(alive, journal.failing(hook, now))
+            case "killed":
+                await self._save(alive, journal.again(hook))
+                if not self._stopping:
+                    await self._wait(now.after(ns(KILLED_PAUSE_S)), whatever_comes=True)
+
+    async def _end(self, alive: _Alive, orderly: bool) -> None:
+        # Only now: what removes units knows charms, and with them YAML, which an agent is better off without.
+        from tenure.model.removal import finish_unit
+
+        self._log.info("%s leaves the model", self.name)
+        await alive.statuses.close()
+        while True:
+            await self.candidate.withdraw()
+            try:
+                await finish_unit(self.host.store, self.host.layout, self.name)
+                break
+            except NotLeader:
+                # The mirror's holder may be a term that is over already, or one that a late claim has begun.
+                await self._wait(self.host.clock.now().after(ns(TRY_AGAIN_FIRST_S)))
+        for folder in (self.host.state.unit(self.name), self.host.state.tools(self.name)):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        event(self._log, f"{self.name} is gone", event="unit-gone", unit=str(self.name), orderly=orderly)
+
+    # ---- parts
+
+    async def _prepare(self) -> _Alive:
+        """Load what the unit has been told, end what a dead agent's hook has left, and have the charm in place."""
+        host = self.host
+        folder = host.state.unit(self.name)
+        file = JournalFile(folder)
+        journal = file.load()
+        if journal is not None and journal.unit_revision != self.revision:
+            await asyncio.to_thread(shutil.rmtree, folder)
+            journal = None
+        folder.mkdir(parents=True, exist_ok=True)
+        now = host.clock.now()
+        if journal is None:
+            journal = Journal(unit_revision=self.revision)
+        else:
+            interrupted = file.interrupted(journal)
+            journal = journal.awoken(now)
+            if interrupted is not None:
+                left = end_what_is_left(interrupted.context_id, interrupted.pid, interrupted.started_ticks)
+                self._log.warning(
+                    "%s was running when the agent died (%d of its processes were left): it counts as failed",
+                    interrupted.hook.name,
+                    left,
+                )
+                journal = journal.failing(interrupted.hook, now)
+        journal = await asyncio.to_thread(file.save, journal)
+        self._update_status_at = now.after(ns(UPDATE_STATUS_S * random.uniform(0.8, 1.2)))
+        return await self._surround(journal, file)
+
+    async def _surround(self, journal: Journal, file: JournalFile) -> _Alive:
+        host, name = self.host, self.name
+        found = sight.find(host.view(), name, self.revision)
+        statuses = StatusWriter(
+            host.store,
+            host.layout.unit_status(name),
+            created_at(host.layout.unit_info(name), self.revision),
+            found[1].status_item if found else None,
+            found[1].status if found else None,
+        )
+        charm, tools = host.state.charm(name), host.state.tools(name)
+        if found is not None:
+            await ensure_charm(host.store, host.layout, found[0].info.charm, charm)
+        install_tools(tools)
+        place = Place(
+            unit=name,
+            machine=host.machine,
+            charm=charm,
+            models=Models(host.mirror, host.layout),
+            store=host.store,
+            leadership=self.candidate,
+            statuses=statuses,
+            log=self._charm_says,
+        )
+        around = Surroundings(
+            unit=str(name),
+            charm=charm,
+            tools=tools,
+            model=host.layout.model,
+            model_uuid=host.model_uuid,
+            machine=host.machine,
+            api_address=f"{host.addresses[0]}:17070",
+            socket=host.server.environment,
+        )
+        executor = Executor(host, place, around, self.candidate, file)
+        return _Alive(journal, file, statuses, executor, Asked(host, name, self.revision, self.candidate))
+
+    def _seen(self, alive: _Alive) -> Seen:
+        return sight.look(
+            self.host.view(),
+            self.name,
+            self.revision,
+            term=self.candidate.term,
+            boot_id=self.host.boot_id,
+            addresses=self.host.addresses,
+            update_status_at=self._update_status_at,
+            resolved=alive.asked.resolved_by,
+        )
+
+    def _forced(self) -> bool:
+        found = sight.find(self.host.view(), self.name, self.revision)
+        return found is not None and found[1].info.life == "dying" and any(
+            request.kind == "remove" and request.arguments.get("force") for request in found[1].requests.values()
+        )  # fmt: skip
+
+    async def _save(self, alive: _Alive, journal: Journal) -> None:
+        # In a thread: a slow disk must not hold up the loop that renews leases.
+        alive.unsaved = journal
+        alive.journal = await asyncio.to_thread(alive.file.save, journal)
+        alive.unsaved = None
+
+    async def _wait(self, until: Instant | None, *, whatever_comes: bool = False) -> None:
+        """Return at `until`, or sooner when there is news (not even then, but for the agent's end: `whatever_comes`)."""
+        timer = None
+        if until is not None:
+            timer = asyncio.create_task(self.host.alarm.until(until))
+            timer.add_done_callback(lambda _: self._news.set())
+        try:
+            while True:
+                await self._news.wait()
+                over = timer is None or timer.done()
+                if over or self._stopping or not whatever_comes:
+                    return
+                self._news.clear()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _before(self, alive: _Alive, hook: Hook) -> None:
+        statuses = alive.statuses
+        match hook.kind:
+            case "install" if not statuses.charm_has_spoken:
+                statuses.workload_is("maintenance", "installing charm software")
+            case "stop":
+                statuses.workload_is("maintenance", "stopping charm software")
+            case "remove":
+                statuses.workload_is("maintenance", "cleaning up prior to charm deletion")
+        if hook.kind != "update-status":
+            statuses.agent_is("executing", hook.running)
+
+    def _say_after(self, alive: _Alive, hook: Hook) -> None:
+        match hook.kind:
+            case "start" if not alive.statuses.charm_has_spoken:
+                alive.statuses.workload_is("unknown")
+            case "stop":
+                alive.statuses.workload_is("maintenance")
+            case "remove":
+                alive.statuses.workload_is("terminated")
+
+    def _trouble(self, error: Exception) -> None:
+        hint = f" ({error.hint})" if isinstance(error, TenureError) and error.hint else ""
+        known = isinstance(error, TenureError | OSError)
+        self._log.error("%s can't go on now: %s%s", self.name, error, hint, exc_info=None if known else error)
+
+    def _charm_says(self, level: str, line: str) -> None:
+        hook = self.next.hook.name if isinstance(self.next, Run) else ""
+        # As Juju does it: the logger says that it is the charm's word, the line which hook's, for those who look for it.
+        logging.getLogger(f"unit.{self.name}.juju-log").log(
+            _LEVELS.get(level, logging.INFO), "%s", line, extra={"fields": {"hook": hook} if hook else {}}
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _about(hook: Hook) -> dict[str, str]:
+    """The error status's data, as Juju has it."""
+    data = {"hook": hook.name, "relation-id": hook.relation_id, "remote-unit": hook.remote_unit}
+    return {key: value for key, value in data.items() if value}
+
+
+_LEVELS: dict[str, int] = {
+    "TRACE": logging.DEBUG,
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARNING": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "CRITICAL": logging.CRITICAL,
+}
