@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tenure.alarm import HeldTime
 from tenure.store import open_store
-from tenure.store.api import Batch, Store
+from tenure.store.api import Batch, Committed, Put, Store
 from tenure.store.memory import MemoryStore
 from tenure.store.sqlite import SqliteStore
 
@@ -73,3 +73,15 @@ async def watching(store: Store, prefix: str, after: int) -> AsyncIterator[Watch
         yield Watched(batches)
     finally:
         await batches.aclose()  # type: ignore[attr-defined]
+
+
+async def put(store: Store, key: str, value: bytes = b"", lease: int = 0) -> int:
+    """Put one key; returns the revision."""
+    outcome = await store.commit([], [Put(key, value, lease)])
+    assert isinstance(outcome, Committed)
+    return outcome.revision
+
+
+async def keys(store: Store, prefix: str = "") -> list[str]:
+    """The keys under `prefix`, in their order."""
+    return list((await store.read(prefix)).items)

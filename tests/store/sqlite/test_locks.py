@@ -26,7 +26,7 @@ import fcntl
 file = os.open(args[0], os.O_RDWR)
 fcntl.flock(file, fcntl.LOCK_EX)
 say("held")
-await asyncio.sleep(60)
+await asyncio.Event().wait()
 """
 
 

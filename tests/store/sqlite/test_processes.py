@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -105,7 +107,8 @@ def test_a_process_that_is_killed_at_any_point_loses_no_answered_commit_and_corr
         child = running.pop(name)
         for _ in range(lines):
             child.line()
-        time.sleep(after_s)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(after_s)
         child.send(signal.SIGKILL)
         answered[name] = max((int(line) for line in child.lines() if line.isdecimal()), default=lines - 1)
         child.__exit__(None, None, None)
@@ -153,7 +156,7 @@ async def test_a_lease_ends_on_time_when_the_process_that_was_granted_it_is_kill
 granted = await store.grant(2)
 await store.commit([], [Put("/a", b"", granted.lease)])
 say(time.clock_gettime(time.CLOCK_BOOTTIME))
-await asyncio.sleep(60)
+await asyncio.Event().wait()
 """
     with Child(body, url(tmp_path)) as child:
         assert child.line() == "open"
@@ -188,9 +191,9 @@ def test_an_idle_watcher_costs_next_to_no_processor_time(tmp_path: Path) -> None
     body = """
 watch = store.watch("", 0)
 waiting = asyncio.ensure_future(anext(watch))
-await asyncio.sleep(0.5)
+await asyncio.wait([waiting], timeout=0.5)
 cost, began = time.process_time(), time.monotonic()
-await asyncio.sleep(4)
+await asyncio.wait([waiting], timeout=4)
 say((time.process_time() - cost) / (time.monotonic() - began))
 waiting.cancel()
 """
