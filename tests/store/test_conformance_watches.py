@@ -179,6 +179,7 @@ async def test_a_watch_that_has_caught_up_survives_a_compaction(store: Store) ->
         for _ in range(3):
             revision = await put(store, "/a")
             await witness.next()
+            await asyncio.sleep(0)
         await store.compact(revision)
         await put(store, "/quiet")
         assert await coming == ["/quiet"]
