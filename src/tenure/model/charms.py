@@ -187,6 +187,8 @@ def _extract(tar: tarfile.TarFile, folder: Path) -> None:
         if not _stays_within(PurePosixPath(entry.name).parent, entry.linkname):
             raise StoreBroken(f'"{entry.name}" in a charm\'s archive links to {entry.linkname}, outside of the charm')
         target = folder / entry.name
+        if os.path.lexists(target):
+            raise StoreBroken(f'"{entry.name}" is in a charm\'s archive twice')
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(entry.linkname)
 
