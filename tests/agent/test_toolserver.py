@@ -215,7 +215,7 @@ async def test_the_longest_argument_and_two_megabytes_through_a_file_are_kept_wh
     long = "x" * (ARGUMENT_MAX - len("long="))
     assert await shop.run(context, "leader-set", f"long={long}") == (0, b"", b"")
     large = "y" * 2_000_000
-    (tmp_path / "large.json").write_text('{"large": "%s"}' % large)
+    (tmp_path / "large.json").write_text('{"large": "' + large + '"}')
     assert await shop.run(context, "leader-set", "--file", str(tmp_path / "large.json")) == (0, b"", b"")
     assert await world.settings() == {"long": long, "large": large}
     assert await shop.run(context, "leader-get", "large") == (0, large.encode() + b"\n", b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import platform
 import shlex
@@ -22,8 +23,7 @@ def install_tools(folder: Path) -> None:
     What a forerunner has put there is replaced, each file as a whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    source = Path(__file__).with_name("client.py").read_bytes()
-    _write(folder / CLIENT, _first_lines(interpreter()) + source)
+    _write(folder / CLIENT, _first_lines(interpreter()) + _client())
     for name in TOOLS:
         _link(folder / name, CLIENT)
 
@@ -40,6 +40,18 @@ version|--version) echo {shlex.quote(answer)} ;;
 esac
 """
     _write(folder / "jujud", script.encode())
+
+
+def _client() -> bytes:
+    """The client, compiled: compiling it at each call would cost as much as a fifth of the interpreter's start."""
+    source = Path(__file__).with_name("client.py").read_text(encoding="utf-8")
+    code = marshal.dumps(compile(source, "hook-tool", "exec", dont_inherit=True, optimize=2))
+    return (
+        "# Made by the agent from its own client.py, for the Python in the first line alone.\n"
+        "import marshal, sys\n"
+        f"if sys.hexversion != {sys.hexversion}: sys.exit('ERROR the agent runs on another Python: restart it')\n"
+        f"exec(marshal.loads({code!r}))\n"
+    ).encode()
 
 
 def interpreter() -> str:

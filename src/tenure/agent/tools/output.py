@@ -32,7 +32,7 @@ def go_json(value: Any) -> str:
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-# The last: Python leaves DEL as it is, like Go; the two line separators break JavaScript, so Go escapes them.
+# The first three for HTML's sake, the line separators for JavaScript's: Go escapes them in any JSON.
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
 
 
@@ -70,8 +70,10 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     if "\n" in value:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|")
     resolve: Callable[..., str] = dumper.resolve
-    doubtful = resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if doubtful or not value else None)
+    doubtful = not value or resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str"
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", value, style='"' if doubtful or not value.isprintable() else None
+    )
 
 
 _Dumper.add_representer(str, _text)
