@@ -200,6 +200,11 @@ TABLE = {
         Waiting("resolved", CONFIG, LATER),
     ),
     "a failed hook is retried in time": (journal(failed=failed(CONFIG, EARLIER)), seen(), Run(CONFIG)),
+    "a failed leader-elected is skipped once its term is over": (
+        journal(failed=failed(Hook(kind="leader-elected", term=9))),
+        seen(term=12),
+        Skip(Hook(kind="leader-elected", term=9)),
+    ),
     "resolved: now": (journal(failed=failed(CONFIG)), seen(resolved="retry"), Resolve(CONFIG, retry=True)),
     "resolved --no-retry: as it is": (
         journal(failed=failed(CONFIG)),

@@ -118,6 +118,8 @@ def failed_hook(journal: Journal, seen: Seen, now: Instant) -> Next | None:
     failed = journal.failed
     if failed is None:
         return None
+    if _overtaken(failed.hook, seen):
+        return Skip(failed.hook)
     if seen.resolved is not None:
         return Resolve(failed.hook, retry=seen.resolved == "retry")
     if failed.retry_at.reached(now):
@@ -130,9 +132,7 @@ def queued_hook(journal: Journal, seen: Seen, now: Instant) -> Next | None:
     hook = journal.queued
     if hook is None or (hook.kind == "install" and seen.life == "dying"):
         return None
-    if hook.kind == "leader-elected" and (seen.life == "dying" or hook.term != seen.term):
-        return Skip(hook)
-    return Run(hook)
+    return Skip(hook) if _overtaken(hook, seen) else Run(hook)
 
 
 def dying(journal: Journal, seen: Seen, now: Instant) -> Next | None:
@@ -217,6 +217,11 @@ RULES: tuple[Rule, ...] = (
     relations,
     update_status,
 )
+
+
+def _overtaken(hook: Hook, seen: Seen) -> bool:
+    """Whether there is nothing left to tell by this hook: its term is over, or nobody is told of any any more."""
+    return hook.kind == "leader-elected" and (seen.life == "dying" or hook.term != seen.term)
 
 
 def _news(number: int, relation: SeenRelation, known: Membership, seen: Seen) -> Iterator[Hook]:

@@ -26,6 +26,7 @@ from tenure.agent.resolver import Gone, Idle, Next, Resolve, Run, Seen, Skip, Wa
 from tenure.agent.scopes import enter_scope
 from tenure.agent.status import StatusWriter
 from tenure.agent.tools.install import install_tools
+from tenure.alarm import Alarm
 from tenure.clock import Instant, ns
 from tenure.defaults import UPDATE_STATUS_S
 from tenure.errors import NotLeader, TenureError
@@ -35,6 +36,9 @@ from tenure.store.api import created_at
 
 KILLED_PAUSE_S = 3.0
 """How long the agent waits after a hook was killed from outside, for whoever ends the host to come to the agent. Juju's figure."""
+
+ELECTION_WITHIN_S = 1.0
+"""How long a unit's hooks wait for the first election that it sees: many times what one takes."""
 
 TRY_AGAIN_FIRST_S, TRY_AGAIN_MOST_S = 0.5, 30.0
 """When what the agent itself does for a unit can't be done now (a silent store, a full disk): doubled up to the second."""
@@ -67,6 +71,7 @@ class UnitAgent:
         """What it does, or waits for; for status."""
         self._news = asyncio.Event()
         self.candidate = candidacy(self.wake)
+        self._timer = _Timer(host.alarm, self.wake)
         self._stopping = False
         self._alive: _Alive | None = None
         self._update_status_at = host.clock.now()
@@ -83,6 +88,7 @@ class UnitAgent:
             try:
                 if self._alive is None:
                     self._alive = await self._prepare()
+                    await self._settle_leadership()
                 if await self._step(self._alive):
                     break
                 wait_s = TRY_AGAIN_FIRST_S
@@ -91,6 +97,7 @@ class UnitAgent:
                 self._trouble(error)
                 await self._wait(self.host.clock.now().after(ns(wait_s)))
                 wait_s = min(2 * wait_s, TRY_AGAIN_MOST_S)
+        self._timer.set(None)
         if self._alive is not None:
             await self._alive.asked.close()
             await self._alive.statuses.close()
@@ -285,6 +292,28 @@ class UnitAgent:
         executor = Executor(host, place, around, self.candidate, file)
         return _Alive(journal, file, statuses, executor, Asked(host, name, self.revision, self.candidate))
 
+    async def _settle_leadership(self) -> None:
+        """Return once it is known whether the unit is the leader, or that nobody is.
+
+        Before its lease is vouched for a restarted agent believes nothing: what it did then would take its own term for
+        lost. And a new unit's first hooks come in Juju's order only when an election under way is over.
+        """
+        session, clock = self.candidate.session, self.host.clock
+        session.on_moved.append(self.wake)
+        while not self._stopping and session.lease is None:
+            self._news.clear()
+            await self._wait(None)
+        session.on_moved.remove(self.wake)
+        patience = clock.now().after(ns(ELECTION_WITHIN_S))
+        while not self._stopping and not patience.reached(clock.now()):
+            found = sight.find(self.host.view(), self.name, self.revision)
+            holder = found[0].office().holder if found else None
+            # That the office is the unit's own, and not yet believed, is a moment's state.
+            if found is None or self.candidate.term is not None or (holder and holder.unit != str(self.name)):
+                return
+            self._news.clear()
+            await self._wait(patience)
+
     def _seen(self, alive: _Alive) -> Seen:
         return sight.look(
             self.host.view(),
@@ -310,21 +339,13 @@ class UnitAgent:
         alive.unsaved = None
 
     async def _wait(self, until: Instant | None, *, whatever_comes: bool = False) -> None:
-        """Return at `until`, or sooner when there is news (not even then, but for the agent's end: `whatever_comes`)."""
-        timer = None
-        if until is not None:
-            timer = asyncio.create_task(self.host.alarm.until(until))
-            timer.add_done_callback(lambda _: self._news.set())
-        try:
-            while True:
-                await self._news.wait()
-                over = timer is None or timer.done()
-                if over or self._stopping or not whatever_comes:
-                    return
-                self._news.clear()
-        finally:
-            if timer is not None:
-                timer.cancel()
+        """Return at `until`, or sooner when there is news (with `whatever_comes`: only when the agent ends)."""
+        self._timer.set(until)
+        while True:
+            await self._news.wait()
+            if self._stopping or not whatever_comes or (until is not None and until.reached(self.host.clock.now())):
+                return
+            self._news.clear()
 
     def _before(self, alive: _Alive, hook: Hook) -> None:
         statuses = alive.statuses
@@ -363,6 +384,28 @@ class UnitAgent:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class _Timer:
+    """Wakes the unit at an instant. Asked for the same again, as with most news, it costs nothing."""
+
+    def __init__(self, alarm: Alarm, wake: Callable[[], None]) -> None:
+        self._alarm, self._wake = alarm, wake
+        self._at: Instant | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def set(self, at: Instant | None) -> None:
+        """Wake at `at`; None: never."""
+        if at == self._at and (self._task is None or not self._task.done()):
+            return
+        if self._task is not None:
+            self._task.cancel()
+        self._at = at
+        self._task = None if at is None else asyncio.get_running_loop().create_task(self._until(at))
+
+    async def _until(self, at: Instant) -> None:
+        await self._alarm.until(at)
+        self._wake()
 
 
 def _about(hook: Hook) -> dict[str, str]:
