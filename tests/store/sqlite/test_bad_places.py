@@ -299,7 +299,7 @@ def test_a_read_only_disk_is_named(tmp_path: Path) -> None:
 
 
 AS_NOBODY = """
-import tenure.store.sqlite, inotify_simple, os
+import encodings.ascii, os, tenure.store.sqlite
 if os.geteuid() == 0:
     os.setgroups([])
     os.setuid(65534)

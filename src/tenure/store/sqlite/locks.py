@@ -131,7 +131,7 @@ def holder_of(about: os.stat_result) -> int:
     """The process that holds a `flock` on the file, 0 when none does or it can't be told."""
     device = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}"
     try:
-        with open("/proc/locks", encoding="ascii") as file:
+        with open("/proc/locks", encoding="utf-8") as file:
             lines = [line.split() for line in file]
     except OSError:
         return 0
