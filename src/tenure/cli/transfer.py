@@ -72,12 +72,16 @@ async def _outcome(
     from tenure.errors import No
     from tenure.model.view import ModelView
 
+    shown = False
     async for snapshot in mirror.after(-1):
         application = ModelView(snapshot, settings.layout).application(unit.application)
         if application.leader == unit:
             return
         target = application.units.get(unit.number)
         request = None if target is None else target.requests.get(asked)
+        if request is None and target is not None and not shown:
+            continue  # the mirror is older than the request
+        shown = True
         if request is None:
             raise No(f"{unit} is gone; {application.leader or 'nobody'} leads {unit.application}")
         if request.state == "refused":

@@ -51,9 +51,13 @@ async def ask(store: Store, layout: Layout, unit: UnitView, kind: Kind, argument
 async def wait_answer(mirror: Mirror, layout: Layout, unit: UnitName, request_id: str) -> Request | None:
     """The request once it is done or refused; None when it is gone, the unit with it."""
     key = layout.request(unit, request_id)
+    # The mirror may be older than the request: that it isn't there yet is not that it is gone.
+    shown = False
 
     def answered(item: Item | None) -> bool:
-        return item is None or decode(Request, item.value, key).state in ("done", "refused")
+        nonlocal shown
+        shown = shown or item is not None
+        return shown if item is None else decode(Request, item.value, key).state in ("done", "refused")
 
     snapshot = await mirror.wait_until(lambda snapshot: answered(snapshot.get(key)))
     item = snapshot.get(key)
