@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -306,19 +307,20 @@ if os.geteuid() == 0:
 """
 
 
-def test_a_store_of_somebody_else_says_so(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", OPEN, f"sqlite://{tmp_path}/t.db", "1"], check=True, capture_output=True)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    if os.geteuid() != 0:
-        (tmp_path / "t.db-lock").chmod(0)
-    done = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY + OPEN, f"sqlite://{tmp_path}/t.db", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.startswith(f"StoreBroken: no permission to use {tmp_path}/t.db"), done
+def test_a_store_of_somebody_else_says_so() -> None:
+    # Not in tmp_path, whose parents let nobody else in.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        subprocess.run([sys.executable, "-c", OPEN, f"sqlite://{folder}/t.db", "1"], check=True, capture_output=True)
+        if os.geteuid() != 0:
+            os.chmod(f"{folder}/t.db-lock", 0)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY + OPEN, f"sqlite://{folder}/t.db", "1"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.startswith(f"StoreBroken: no permission to use {folder}/t.db"), done
 
 
 async def test_a_foreign_program_that_holds_the_database_makes_writes_wait_and_then_say_so(
