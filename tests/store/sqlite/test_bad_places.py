@@ -44,7 +44,7 @@ async def refusal(path: Path, query: str = "") -> TenureError:
         ("sqlite:///../relative.db", f"sqlite://{os.path.dirname(os.getcwd())}/relative.db"),
         ("sqlite:///~/tenure.db", os.path.expanduser("sqlite://~/tenure.db").replace("~", os.path.expanduser("~"))),
         ("sqlite://", "sqlite:///"),
-        ("sqlite:////tmp/x.db", "sqlite:///"),
+        ("sqlite:///", "sqlite:///tenure.db"),
         ("sqlite:///tmp/x.db?mode=ro", "adopt=yes"),
         ("sqlite:///tmp/x.db?adopt=maybe", "adopt=yes"),
     ],
@@ -61,6 +61,13 @@ async def test_a_path_may_hold_spaces_and_anything_else_that_a_url_can_quote(tmp
     assert store.url == f"sqlite://{tmp_path}/a%20b%3F%23.db"
     await store.close()
     assert (tmp_path / "a b?#.db").exists()
+
+
+async def test_four_slashes_are_as_good_as_three(tmp_path: Path) -> None:
+    await make(tmp_path / "t.db")
+    store = await open_store(f"sqlite:///{tmp_path}/t.db", must_exist=True)
+    assert store.url == f"sqlite://{tmp_path}/t.db"
+    await store.close()
 
 
 async def test_a_symbolic_link_and_its_target_are_one_store(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def parse(url: str) -> Place:
     rest = url.partition("://")[2]
     named, _, query = rest.partition("?")
     path = unquote(named)
-    if not path.startswith("/") or path.split("/")[1] in {"", ".", "..", "~"}:
+    if not path.startswith("/") or path.split("/")[1] in {".", "..", "~"}:
         wanted = os.path.abspath(
             os.path.expanduser(path.removeprefix("/") if path[1:2] in {".", "~"} else path or "x.db")
         )
@@ -82,7 +82,8 @@ def parse(url: str) -> Place:
     adopt = options.pop("adopt", "no")
     if options or adopt not in {"yes", "no"}:
         raise BadInput(f'"{url}" has an option that is not known', hint="the only one is ?adopt=yes")
-    real = os.path.realpath(path)
+    # Four slashes are how other programs' URLs say "absolute"; the kernel doesn't mind, but we compare names.
+    real = os.path.realpath("/" + path.lstrip("/"))
     return Place(real, f"sqlite://{quote(real)}", adopt == "yes")
 
 
@@ -101,7 +102,7 @@ def check(place: Place, *, must_exist: bool) -> None:
         raise os_fault(error, place.path) from None
     else:
         if stat.S_ISDIR(about.st_mode):
-            raise BadInput(f"{place.path} is a folder", hint=f"sqlite://{quote(place.path)}/tenure.db")
+            raise BadInput(f"{place.path} is a folder", hint=f"sqlite://{quote(place.path.rstrip('/'))}/tenure.db")
         if not stat.S_ISREG(about.st_mode):
             raise BadInput(f"{place.path} is not a file")
         if about.st_nlink > 1:
