@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tenure.errors import StoreUnreachable
 from tenure.model.mirror import Mirror
 from tenure.model.snapshot import MirrorSnapshot
-from tenure.store.api import Batch, Delete, DeletePrefix, Put, Snapshot
+from tenure.store.api import Batch, Delete, DeletePrefix, Item, Put, Snapshot
 from tenure.store.memory import MemoryStore
 from tenure.store.world import MemoryWorld
 
@@ -38,7 +39,7 @@ class FlakyStore(MemoryStore):
         if self.cut.is_set():
             raise StoreUnreachable("the cable is cut")
         cut = asyncio.ensure_future(self.cut.wait())
-        batches = super().watch(prefix, after)
+        batches = cast(AsyncGenerator[Batch, None], super().watch(prefix, after))
         batch: asyncio.Future[Batch] | None = None
         try:
             while True:
@@ -48,6 +49,7 @@ class FlakyStore(MemoryStore):
                     raise StoreUnreachable("the cable is cut")
                 yield batch.result()
         finally:
+            # Only then is the inner watch over, and may be closed.
             pending = [future for future in (batch, cut) if future is not None]
             for future in pending:
                 future.cancel()
@@ -75,6 +77,11 @@ async def seen(mirror: Mirror, revision: int) -> MirrorSnapshot:
         return await mirror.wait_until(lambda snapshot: snapshot.revision >= revision)
 
 
+def value(snapshot: MirrorSnapshot, key: str) -> bytes | None:
+    item = snapshot.get(key)
+    return None if item is None else item.value
+
+
 async def test_a_started_mirror_shows_what_was_there_and_nothing_beyond_its_prefix(store: FlakyStore) -> None:
     await store.commit([], [Put("/m/a", b"1"), Put("/n/a", b"2")])
     mirror = Mirror(store, PREFIX)
@@ -88,8 +95,8 @@ async def test_a_change_makes_a_new_snapshot_and_leaves_the_old_one_as_it_was(
 ) -> None:
     first = await seen(mirror, (await store.commit([], [Put("/m/apps/web/info", b"1")])).revision)
     second = await seen(mirror, (await store.commit([], [Put("/m/apps/web/info", b"2")])).revision)
-    assert first.get("/m/apps/web/info").value == b"1"
-    assert second.get("/m/apps/web/info").value == b"2"
+    assert value(first, "/m/apps/web/info") == b"1"
+    assert value(second, "/m/apps/web/info") == b"2"
 
 
 async def test_what_a_change_did_not_touch_is_shared_with_the_snapshot_before(
@@ -106,8 +113,8 @@ async def test_what_a_change_did_not_touch_is_shared_with_the_snapshot_before(
 async def test_after_gives_the_newest_snapshot_to_a_slow_reader_and_never_goes_back(
     store: FlakyStore, mirror: Mirror
 ) -> None:
-    for value in range(20):
-        last = await store.commit([], [Put("/m/a", b"%d" % value)])
+    for number in range(20):
+        last = await store.commit([], [Put("/m/a", b"%d" % number)])
     revisions = []
     async with asyncio.timeout(LIMIT_S):
         async for snapshot in mirror.after(0):
@@ -115,13 +122,13 @@ async def test_after_gives_the_newest_snapshot_to_a_slow_reader_and_never_goes_b
             if snapshot.revision == last.revision:
                 break
     assert revisions == sorted(set(revisions))
-    assert mirror.current.get("/m/a").value == b"19"
+    assert value(mirror.current, "/m/a") == b"19"
 
 
 async def test_a_callback_hears_of_every_revision(store: FlakyStore, mirror: Mirror) -> None:
     heard: list[int] = []
     stop = mirror.on_change(lambda snapshot: heard.append(snapshot.revision))
-    landed = [(await store.commit([], [Put("/m/a", b"%d" % value)])).revision for value in range(5)]
+    landed = [(await store.commit([], [Put("/m/a", b"%d" % number)])).revision for number in range(5)]
     await seen(mirror, landed[-1])
     stop()
     await seen(mirror, (await store.commit([], [Delete("/m/a")])).revision)
@@ -130,7 +137,8 @@ async def test_a_callback_hears_of_every_revision(store: FlakyStore, mirror: Mir
 
 async def test_a_silent_store_leaves_the_last_snapshot_and_says_since_when(store: FlakyStore, mirror: Mirror) -> None:
     standing = await seen(mirror, (await store.commit([], [Put("/m/a", b"1")])).revision)
-    assert mirror.silent_since is None
+    was_silent = mirror.silent_since
+    assert was_silent is None
     store.cut.set()
     reads = store.reads
     async with asyncio.timeout(LIMIT_S):
@@ -141,7 +149,7 @@ async def test_a_silent_store_leaves_the_last_snapshot_and_says_since_when(store
 
     missed = await store.commit([], [Put("/m/a", b"2")])
     store.cut.clear()
-    assert (await seen(mirror, missed.revision)).get("/m/a").value == b"2"
+    assert value(await seen(mirror, missed.revision), "/m/a") == b"2"
     await seen(mirror, (await store.commit([], [Put("/m/a", b"3")])).revision)
     assert mirror.silent_since is None
 
@@ -189,7 +197,7 @@ def test_whatever_happens_the_mirror_ends_up_as_the_store_and_its_revisions_only
 ) -> None:
     async def run() -> None:
         store = FlakyStore()
-        truth = {0: {}}
+        truth: dict[int, dict[str, Item]] = {0: {}}
         store.world.listeners.append(lambda batch: truth.update({batch.revision: dict(store.world.read(PREFIX).items)}))
         mirror = Mirror(store, PREFIX)
         await mirror.start()
@@ -205,7 +213,7 @@ def test_whatever_happens_the_mirror_ends_up_as_the_store_and_its_revisions_only
                     store.cut.clear()
                 case "compact":
                     await store.compact(store.world.revision)
-                case _:
+                case Put() | Delete() | DeletePrefix():
                     await store.commit([], [step])
         store.cut.clear()
         await seen(mirror, store.world.revision)
