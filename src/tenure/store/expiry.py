@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tenure.alarm import Waiter, boot_instant
-from tenure.errors import Unsure
+from tenure.errors import TenureError
 
 _NEVER_NS = 2**62
 
@@ -45,7 +45,7 @@ class Expiry:
             self._soonest, self._busy = _NEVER_NS, True
             try:
                 ends_ns = await self._expire()
-            except Unsure:
+            except TenureError:
                 # The store is held or broken; the engine's next look at it arms this again.
                 ends_ns = None
             finally:

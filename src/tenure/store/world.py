@@ -26,6 +26,8 @@ from tenure.store.api import (
     Write,
 )
 
+_NEVER_NS = 2**62
+
 
 class LeaseRules(NamedTuple):
     """How this world treats leases, for those who test what rests on them. The default is a faultless store."""
@@ -57,6 +59,7 @@ class MemoryWorld:
         self._keys: list[str] = []
         self._leases: dict[int, _Lease] = {}
         self._last_lease = 0
+        self._soonest_ns = _NEVER_NS  # no lease ends before this
         self._rules = leases or LeaseRules()
         self._history: list[Batch] = []
         self._forgotten = 0
@@ -109,7 +112,8 @@ class MemoryWorld:
         self.expire(now_ns)
         ttl_s = self._rules.answered_ttl_s(ttl_s)
         self._last_lease += 1
-        self._leases[self._last_lease] = _Lease(ttl_s, self._end(ttl_s, now_ns))
+        lease = self._leases[self._last_lease] = _Lease(ttl_s, self._end(ttl_s, now_ns))
+        self._soonest_ns = min(self._soonest_ns, lease.ends_ns)
         return Grant(self._last_lease, ttl_s)
 
     def renew(self, lease: int, now_ns: int) -> int:
@@ -129,9 +133,12 @@ class MemoryWorld:
 
     def expire(self, now_ns: int) -> None:
         """End every lease whose time has come, the earliest first, each in a revision of its own."""
+        if now_ns < self._soonest_ns:
+            return
         due = sorted((state.ends_ns, lease) for lease, state in self._leases.items() if state.ends_ns <= now_ns)
         for _, lease in due:
             self.revoke(lease)
+        self._soonest_ns = self.earliest_end_ns() or _NEVER_NS
 
     def earliest_end_ns(self) -> int | None:
         """When the next lease ends, if there is one."""
