@@ -158,7 +158,7 @@ class Term(Conduct):
             self._arm()
         if self._strike:
             self._strike_off(now)
-        elif self._transfer_to:
+        if self._transfer_to:
             self._go_on_with_transfer(now)
 
     def _strike_off(self, now: Instant) -> None:
@@ -176,7 +176,7 @@ class Term(Conduct):
                 self._transfer_to = ""
                 self._end(now, "transferred at once" if at_once else "transferred", to=to, at_once=at_once)
                 return
-        elif not self._call and not self._wants_read:
+        elif not self._strike and not self._call and not self._wants_read:
             self._commit("ask successor", ask_successor(self.picture, self.number, to))
         if self._transfer_by.reached(now):
             self._fail_transfer("no answer")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tenure.alarm import Waiter
 from tenure.clock import Clock, Instant
-from tenure.errors import StoreUnsure
+from tenure.errors import Broken, StoreUnsure
 
 T = TypeVar("T")
 
@@ -49,10 +49,14 @@ class Tasks:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            task.get_loop().call_exception_handler(
-                {"message": "a task of the protocol's driver failed", "exception": error, "task": task}
-            )
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, Broken):
+            # A task keeps even this to itself; a loop that goes on would go on without one of our promises.
+            raise SystemExit(f"tenure: a promise of its own does not hold, so it ends: {error}")
+        task.get_loop().call_exception_handler(
+            {"message": "a task of the protocol's driver failed", "exception": error, "task": task}
+        )
 
 
 class Ticker:

@@ -146,9 +146,12 @@ class Candidate:
         False: nothing has changed, for `to` isn't there or has not answered within a second, or this unit isn't the
         holder; or, rarely, the term has ended otherwise (`term` says which).
         """
+        over = self._over(self.machine.number)
+        if (under_way := self._transfers.get(to)) is not None:
+            await asyncio.wait((under_way, over), return_when=asyncio.FIRST_COMPLETED)
+            return over.done() and over.result().startswith("transferred")
         outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._transfers[to] = outcome
-        over = self._over(self.machine.number)
         self._feed(self.machine.transfer(self._clock.now(), to, at_once=at_once))
         try:
             await asyncio.wait((outcome, over), return_when=asyncio.FIRST_COMPLETED)
@@ -247,13 +250,13 @@ class Candidate:
                 self.session.keep(self.keys.present, encode(present))
             case d.Elected(term=term):
                 self._log("elected", office=self.keys.name, unit=self.unit, term=term)
-                self._on_change()
+                self._tell()
             case d.Disbelieved(term=term, because=because):
                 self._log("term ends", office=self.keys.name, unit=self.unit, term=term, because=because)
                 for body in self._bodies:
                     if body.term == term:
                         body.cancel()
-                self._on_change()
+                self._tell()
             case d.Over(term=term, how=how):
                 self._log("term over", office=self.keys.name, unit=self.unit, term=term, how=how)
                 for over in self._overs.pop(term, ()):
@@ -262,6 +265,10 @@ class Candidate:
             case d.TransferFailed(to=to, why=why):
                 if (failed := self._transfers.get(to)) is not None and not failed.done():
                     failed.set_result(why)
+
+    def _tell(self) -> None:
+        # Later in the loop: what the listener does, or raises, must not come between two decisions.
+        asyncio.get_running_loop().call_soon(self._on_change)
 
     async def _commit(self, decision: d.Commit) -> None:
         machine, call = self.machine, decision.call

@@ -1,7 +1,8 @@
 """What an agent's sessions and terms must remember across its own death: one small file in the state folder.
 
 What is saved durably is on the disk when the call returns. It counts in the boot of the host in which it was written,
-for instants mean nothing in another.
+for instants mean nothing in another. On a disk that takes nothing more the file is removed instead: a successor of the
+process then takes nothing up again, which is as safe.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from tenure.clock import Instant
+from tenure.errors import Broken
 from tenure.office.records import Ending
 
 _STARTS_MOST = 10
@@ -33,7 +35,7 @@ class _State(msgspec.Struct, kw_only=True):
 class Ledger:
     """The file `desk.json` of one agent. Whoever opens it holds the state folder's lock: there is one writer.
 
-    Raises OSError where the folder can't be written: then nothing may go on that was to be saved first.
+    Raises OSError where the folder can't be written at the start, Broken where later it can't even be removed.
     """
 
     def __init__(self, folder: Path, boot_id: str) -> None:
@@ -47,7 +49,7 @@ class Ledger:
                 self._state = state
 
     def note_start(self, now: Instant) -> None:
-        """One more start of the agent, and no hook has finished yet. Durable."""
+        """One more start of the agent, and no hook has finished yet. Durable. Raises OSError."""
         self._state.starts_ns = [*self._state.starts_ns, now.boot_ns][-_STARTS_MOST:]
         self._write()
 
@@ -59,7 +61,7 @@ class Ledger:
         """The agent gets on with its work: its starts so far are forgiven."""
         if self._state.starts_ns:
             self._state.starts_ns = []
-            self._write(durable=False)
+            self._save()
 
     def lease(self, session: str, ttl_s: int) -> int:
         """The lease that was saved for a session of this length; 0: none."""
@@ -72,7 +74,7 @@ class Ledger:
             self._state.sessions[session] = _SavedLease(lease, ttl_s)
         elif self._state.sessions.pop(session, None) is None:
             return
-        self._write()
+        self._save()
 
     def endings(self, candidate: str) -> tuple[Ending, ...]:
         """The verdicts that were saved for a candidate."""
@@ -83,7 +85,7 @@ class Ledger:
         ending.check()
         others = [other for other in self.endings(candidate) if other.term != ending.term]
         self._state.endings[candidate] = [*others, ending]
-        self._write()
+        self._save()
 
     def drop_ending(self, candidate: str, term: int) -> None:
         """The verdict isn't needed any more."""
@@ -92,20 +94,30 @@ class Ledger:
             self._state.endings[candidate] = left
         else:
             self._state.endings.pop(candidate, None)
-        self._write(durable=False)
+        self._save()
 
-    def _write(self, *, durable: bool = True) -> None:
-        text = msgspec.json.encode(self._state)
+    def _save(self) -> None:
+        try:
+            self._write()
+        except OSError as error:
+            try:
+                self._path.unlink(missing_ok=True)
+                self._sync_folder()
+            except OSError:
+                raise Broken(f"{self._path} can be neither written nor removed: {error}") from error
+
+    def _write(self) -> None:
         temporary = self._path.with_suffix(".new")
         with open(temporary, "wb") as file:
-            file.write(text)
+            file.write(msgspec.json.encode(self._state))
             file.flush()
-            # Not for the verdict that is dropped, but for those that stay in the same file.
             os.fsync(file.fileno())
         os.replace(temporary, self._path)
-        if durable:
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

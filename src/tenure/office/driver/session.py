@@ -47,6 +47,7 @@ class Session:
         self._ticker = Ticker(clock, waiter, self._tasks, self.machine.wake_in_ns, self._tick)
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._kept: dict[str, _Kept] = {}
+        self._silent = False
         self._revoking: asyncio.Task[None] | None = None
         self.on_moved: list[Callable[[], None]] = []
 
@@ -136,6 +137,7 @@ class Session:
             case d.CloseStream(call=call):
                 if (task := self._calls.pop(call, None)) is not None:
                     task.cancel()
+                self._note_silence("no answer in time")
             case d.SaveLease(lease=lease):
                 self._ledger.save_lease(self.name, self.timing.ttl_s, lease)
             case d.LeaseBegun():
@@ -159,16 +161,19 @@ class Session:
         except Unsure as error:
             self._failed(call, error)
         else:
+            self._answered()
             self.perform(self.machine.granted(self._clock.now(), call, grant.lease, grant.ttl_s))
 
     async def _renew(self, call: int, lease: int) -> None:
         try:
             ttl_s = await self._store.renew(lease)
         except LeaseLost:
+            self._answered()
             self.perform(self.machine.refused(self._clock.now(), call))
         except Unsure as error:
             self._failed(call, error)
         else:
+            self._answered()
             self.perform(self.machine.renewed(self._clock.now(), call, ttl_s))
 
     async def _confirm(self, call: int, ttl_s: int) -> None:
@@ -190,8 +195,18 @@ class Session:
             self._log("lease not revoked, it will run out", session=self.name, lease=lease, error=str(error))
 
     def _failed(self, call: int, error: Exception) -> None:
-        self._log("the store did not answer", session=self.name, error=str(error))
+        self._note_silence(str(error))
         self.perform(self.machine.failed(self._clock.now(), call))
+
+    def _note_silence(self, error: str) -> None:
+        if not self._silent:
+            self._silent = True
+            self._log("the store is silent", session=self.name, error=error)
+
+    def _answered(self) -> None:
+        if self._silent:
+            self._silent = False
+            self._log("the store answers again", session=self.name)
 
     def _put(self, key: str, kept: _Kept) -> None:
         if kept.task is None and self.lease is not None:
