@@ -13,20 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tenure.agent.changes import GuardBroken, Landed, Make, change_records
 from tenure.agent.checker import Leadership, LeadershipChecker
 from tenure.agent.hook import Hook
 from tenure.clock import Instant
-from tenure.defaults import VALUE_MAX
-from tenure.errors import BadInput, NoSuchThing, NotLeader, StoreUnreachable
+from tenure.errors import BadInput, No, NotLeader, StoreUnreachable, StoreUnsure, TenureError
+from tenure.model.changes import GuardBroken, change_records
 from tenure.model.layout import Layout
 from tenure.model.members import members
 from tenure.model.mirror import Mirror
-from tenure.model.records import ApplicationStatus, Databag, Record, Said, Settings, decode, encode
+from tenure.model.records import ApplicationStatus, Said, decode, encode
+from tenure.model.relations import BagChange, write_bags
+from tenure.model.settings import merged, write_settings
+from tenure.model.status import application_status, workload_status
 from tenure.model.view import ModelView, RelationView
 from tenure.model.walltime import now_text
 from tenure.names import UnitName
 from tenure.store.api import Compare, Item, Store, created_at
+
+FLUSH_RETRY_S = 0.5
+"""How often a flush is tried anew while the store is silent, after the tries of each commit."""
 
 READ_WITHIN_S = 30.0
 """How long a leader's read waits for the mirror to reach the leader's own term: far longer than it ever takes."""
@@ -163,28 +168,17 @@ class HookContext:
             return
         await self.settings()
         key = self.layout.settings(self.application)
-        settled: Mapping[str, str] = {}
-
-        def make(item: Item | None, commit_id: str) -> bytes | None:
-            nonlocal settled
-            values = decode(Settings, item.value, key).values if item else {}
-            settled = merged(values, changes)
-            if settled == values:
-                return None
-            return _within_limit(Settings(values=dict(settled), id=commit_id), "the leader settings")
-
-        landed = await self._as_leader({key: make}, {key: self._settings_item})
-        self._settings_item = landed.items[key]
-        self._settings = settled
-
-    async def _as_leader(self, changes: Mapping[str, Make], known: Mapping[str, Item | None]) -> Landed:
         try:
-            landed = await change_records(self.place.store, [self.leader.fence], changes, known)
-        except GuardBroken:
-            self.leader.say_no()
-            raise NotLeader("not the leader any more: its term is over") from None
-        self.wrote_at = max(self.wrote_at, landed.revision)
-        return landed
+            written = await write_settings(self.place.store, key, self.leader.fence, self._settings_item, changes)
+        except NotLeader:
+            raise self._refused("not the leader any more, its term is over") from None
+        self._settings, self._settings_item = written.values, written.item
+        self.wrote_at = max(self.wrote_at, written.revision)
+
+    def _refused(self, message: str) -> NotLeader:
+        """The store has refused a write of the hook's term: so False is the answer from now on."""
+        self.leader.say_no()
+        return NotLeader(message)
 
     async def _fresh(self) -> ModelView:
         # What a former leader wrote has a lower revision than the term that came after it: a leader that decides by
@@ -206,9 +200,11 @@ class HookContext:
         if self._application is None:
             view = await self._fresh()
             application = view.application(self.application)
-            units = {str(name): workload(view, name) for name in members(view, self.application)}
-            said = application.status.said if application.status else worst(units.values())
-            self._application = said, units
+            units = {
+                str(name): workload_status(view, application.units[name.number])
+                for name in members(view, self.application)
+            }
+            self._application = application_status(view, application), units
         return self._application
 
     async def set_application_status(self, status: str, message: str) -> None:
@@ -223,11 +219,12 @@ class HookContext:
                 return None
             return encode(ApplicationStatus(said=Said(status=status, message=message, since=now_text()), id=commit_id))
 
-        item = self.place.models.current.application(self.application).status_item
+        known = {key: self.view.application(self.application).status_item}
         try:
-            await self._as_leader({key: make}, {key: item})
-        except NotLeader:
-            raise NotLeader("this unit is not the leader") from None
+            landed = await change_records(self.place.store, [self.leader.fence], {key: make}, known)
+        except GuardBroken:
+            raise self._refused("this unit is not the leader") from None
+        self.wrote_at = max(self.wrote_at, landed.revision)
 
     # Relations
 
@@ -271,56 +268,37 @@ class HookContext:
         """Land what is buffered, all of it or nothing; returns once it is known that it has. After a success only.
 
         Goes on for as long as the store is silent: cancel it to stop, and what becomes of it is then not known.
-        Raises NotLeader (the term that the application's databag was written in is over), NoSuchThing (a relation
-        is gone, or the unit has left it), BadInput (a databag too large): nothing has landed.
+        Raises NotLeader (the term that the application's databag was written in is over), No (a relation is gone, or
+        the unit isn't in its scope), BadInput (a databag is too large), StoreBroken: nothing has landed.
         """
-        changes: dict[str, Make] = {}
-        known: dict[str, Item | None] = {}
-        guards: dict[str, Compare] = {}
+        changes: list[BagChange] = []
+        relations: list[Compare] = []
         for relation in sorted({*self._unit_changes, *self._application_changes}):
             found = self.relation(relation)
-            guards[found.info_item.key] = created_at(found.info_item.key, found.info_item.create_revision)
+            relations.append(created_at(found.info_item.key, found.info_item.create_revision))
             if relation in self._unit_changes:
-                key = self.layout.unit_bag(relation, self.unit)
-                known[key] = found.unit_bag_item(self.unit)
-                changes[key] = _bag_change(key, self._unit_changes[relation], must_exist=True)
+                changes.append(self._own_change(found, self._unit_changes[relation]))
             if relation in self._application_changes:
                 key = self.layout.application_bag(relation, self.application)
-                known[key] = found.application_bag_item(self.application)
-                changes[key] = _bag_change(key, self._application_changes[relation], must_exist=False)
-                guards["the term"] = self.leader.fence
-        if not changes:
+                item = found.application_bag_item(self.application)
+                changes.append(BagChange(key, item, self._application_changes[relation]))
+        fence = self.leader.fence if self._application_changes else None
+        while changes:
+            try:
+                revision = await write_bags(self.place.store, changes, fence=fence, when=relations)
+            except (StoreUnsure, StoreUnreachable):
+                await asyncio.sleep(FLUSH_RETRY_S)
+                continue
+            except TenureError as error:
+                raise type(error)(f"cannot apply changes: {error.message}", hint=error.hint) from None
+            self.wrote_at = max(self.wrote_at, revision or 0)
             return
-        try:
-            landed = await change_records(self.place.store, list(guards.values()), changes, known, until_known=True)
-        except GuardBroken as broken:
-            if broken.guard is guards.get("the term"):
-                raise NotLeader("cannot apply changes: not the leader any more, its term is over") from None
-            raise NoSuchThing("cannot apply changes: a relation that was written to is gone") from None
-        self.wrote_at = max(self.wrote_at, landed.revision)
 
-
-def merged(values: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str]:
-    """`values` after `changes`, where "" removes a key."""
-    return {key: value for key, value in {**values, **changes}.items() if value != ""}
-
-
-def _bag_change(key: str, changes: Mapping[str, str], *, must_exist: bool) -> Make:
-    def make(item: Item | None, commit_id: str) -> bytes | None:
-        if item is None and must_exist:
-            raise NoSuchThing("cannot apply changes: the unit is not in the scope of a relation that was written to")
-        values = decode(Databag, item.value, key).values if item else {}
-        after = merged(values, changes)
-        return None if after == values else _within_limit(Databag(values=after, id=commit_id), "the databag")
-
-    return make
-
-
-def _within_limit(record: Record, what: str) -> bytes:
-    value = encode(record)
-    if len(value) > VALUE_MAX:
-        raise BadInput(f"{what} would have {len(value)} bytes, more than a store's key holds ({VALUE_MAX})")
-    return value
+    def _own_change(self, relation: RelationView, changes: Mapping[str, str]) -> BagChange:
+        item = relation.unit_bag_item(self.unit)
+        if item is None:
+            raise No(f"cannot apply changes: {self.unit} is not in the scope of relation {relation.number}")
+        return BagChange(self.layout.unit_bag(relation.number, self.unit), item, changes)
 
 
 def _told_as_of(hook: Hook | None, told: Mapping[int, Iterable[str]]) -> Mapping[int, frozenset[str]]:
@@ -334,22 +312,3 @@ def _told_as_of(hook: Hook | None, told: Mapping[int, Iterable[str]]) -> Mapping
             members -= {hook.remote_unit}
         seen[hook.relation] = members
     return seen
-
-
-def workload(view: ModelView, unit: UnitName) -> Said:
-    """What a unit's charm has last said, or what stands for it before it has said anything."""
-    status = view.unit(unit).status
-    return status.workload if status is not None else Said(status="waiting", message="waiting for machine")
-
-
-SEVERITY = ("error", "blocked", "maintenance", "waiting", "active", "terminated", "unknown")
-"""Workload statuses, the worst first: an application's status, where no leader has said one, is its worst unit's."""
-
-
-def worst(said: Iterable[Said]) -> Said:
-    """The worst of several statuses; unknown, if there are none."""
-    return min(
-        said,
-        key=lambda one: SEVERITY.index(one.status) if one.status in SEVERITY else len(SEVERITY),
-        default=Said(status="unknown"),
-    )

@@ -144,8 +144,6 @@ class ToolServer:
                 return failed(f'bad request: unknown command "{tool}"')
             try:
                 return await known.call(admitted.context, arguments, caller)
-            except TenureError as error:
-                return failed(error.message)
             except NeedFile:
                 raise
             except Exception:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tenure.errors import BadInput, No, NotLeader
+from tenure.model.changes import GuardBroken, Make, change_records
 from tenure.model.commits import commit_surely, new_id
 from tenure.model.layout import Layout
 from tenure.model.records import Databag, decode, encode
-from tenure.model.settings import fence_holds, merged
+from tenure.model.settings import merged
 from tenure.model.view import ModelView
 from tenure.names import UnitName
 from tenure.store.api import (
@@ -24,10 +25,8 @@ from tenure.store.api import (
     Put,
     Refused,
     Store,
-    Write,
     absent,
     created_at,
-    modified_at,
 )
 
 
@@ -75,47 +74,39 @@ async def write_bags(
     *,
     fence: Compare | None = None,
     when: Sequence[Compare] = (),
-    then: Sequence[Write] = (),
 ) -> int | None:
-    """Make all changes, and `then`, in one transaction; returns its revision, None when there was nothing to write.
+    """Make all changes in one transaction; returns the revision at which they are there, None when they were already.
 
     `fence`: of the term in which an application's bag is written. `when`: what else must hold.
     Raises NotLeader (the fence doesn't hold), No (a bag is gone, or `when` doesn't hold), BadInput (not UTF-8, too long),
     Unsure's kinds; nothing is written in all but the last.
     """
-    bases: dict[str, Item | None] = {change.key: change.base for change in changes}
-    while True:
-        writes: list[Write] = []
-        compares: list[Compare] = []
-        record_id = new_id()
-        for change in changes:
-            base = bases[change.key]
-            before = {} if base is None else dict(decode(Databag, base.value, change.key).values)
-            after = merged(before, change.changes)
-            if after != before:
-                compares.append(modified_at(change.key, 0 if base is None else base.mod_revision))
-                writes.append(Put(change.key, _encoded(Databag(values=after, id=record_id))))
-        if not writes and not then:
-            return None
-        fenced = [] if fence is None else [fence]
-        own = [write.key for write in writes if isinstance(write, Put)]
+    made = {change.key: _making(change) for change in changes}
+    bases = {change.key: change.base for change in changes}
+    guards = [*([] if fence is None else [fence]), *when]
+    try:
+        landed = await change_records(store, guards, made, bases)
+    except GuardBroken as broken:
+        if broken.guard is fence:
+            raise NotLeader("cannot write relation settings: not the leader") from None
+        raise _gone() from None
+    # What isn't changed but newer than `base` may be this very change, whose answer was lost the last time.
+    return landed.revision if landed.changed or landed.items != bases else None
 
-        def landed(refused: Refused, own: list[str] = own, record_id: str = record_id) -> int | None:
-            for key in own:
-                now = refused.current.get(key)
-                if now is not None and decode(Databag, now.value, key).id == record_id:
-                    return now.mod_revision
-            return None
 
-        outcome = await commit_surely(store, [*fenced, *when, *compares], [*writes, *then], landed)
-        if isinstance(outcome, Committed):
-            return outcome.revision
-        if fence is not None and not fence_holds(fence, outcome):
-            raise NotLeader("cannot write relation settings: not the leader")
-        stale = [key for key in own if outcome.current.get(key) != bases[key]]
-        if not stale or any(outcome.current[key] is None for key in stale):
-            raise No("cannot write relation settings: the relation, or this unit's part in it, is gone")
-        bases.update({key: outcome.current[key] for key in stale})
+def _making(change: BagChange) -> Make:
+    def make(item: Item | None, commit_id: str) -> bytes | None:
+        if item is None and change.base is not None:
+            raise _gone()
+        before = {} if item is None else decode(Databag, item.value, change.key).values
+        after = merged(before, change.changes)
+        return None if after == before else _encoded(Databag(values=after, id=commit_id))
+
+    return make
+
+
+def _gone() -> No:
+    return No("cannot write relation settings: the relation, or this unit's part in it, is gone")
 
 
 def _encoded(record: Databag) -> bytes:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from tenure.errors import BadInput, NotLeader
-from tenure.model.commits import commit_surely, new_id
+from tenure.model.changes import GuardBroken, change_records
 from tenure.model.records import Settings, decode, encode
-from tenure.store.api import Committed, Compare, Item, Put, Refused, Store, modified_at
+from tenure.store.api import Compare, Item, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,14 @@ class Written:
     """The settings after a write. `changed` is False when they said all of it already: nothing was written."""
 
     values: Mapping[str, str]
-    revision: int
-    """Their version: the key's mod revision, 0 before anything was ever written."""
+    item: Item | None
+    """The key as it stands now; None before anything was ever written."""
     changed: bool
+
+    @property
+    def revision(self) -> int:
+        """Their version: the key's mod revision, 0 before anything was ever written."""
+        return 0 if self.item is None else self.item.mod_revision
 
 
 async def write_settings(
@@ -35,38 +40,25 @@ async def write_settings(
     reader. One write of a bucket is to be under way at a time.
     Raises NotLeader (the term is over: nothing was written), BadInput (not UTF-8, too long), Unsure's kinds.
     """
-    while True:
-        before = {} if base is None else dict(decode(Settings, base.value, key).values)
+    after: dict[str, str] = {}
+
+    def make(item: Item | None, commit_id: str) -> bytes | None:
+        nonlocal after
+        before = {} if item is None else decode(Settings, item.value, key).values
         after = merged(before, changes)
-        revision = 0 if base is None else base.mod_revision
-        if after == before:
-            return Written(MappingProxyType(before), revision, changed=False)
-        record_id = new_id()
-        value = _encoded(Settings(values=after, id=record_id))
+        return None if after == before else _encoded(Settings(values=after, id=commit_id))
 
-        def landed(refused: Refused, record_id: str = record_id) -> int | None:
-            now = refused.current.get(key)
-            return now.mod_revision if now is not None and decode(Settings, now.value, key).id == record_id else None
-
-        outcome = await commit_surely(store, [fence, modified_at(key, revision)], [Put(key, value)], landed)
-        if isinstance(outcome, Committed):
-            return Written(MappingProxyType(after), outcome.revision, changed=True)
-        if not fence_holds(fence, outcome):
-            raise NotLeader("not the leader")
-        # The fence holds and the bucket is newer than the picture of it: the term's own last write. Go on from there.
-        base = outcome.current[key]
+    try:
+        landed = await change_records(store, [fence], {key: make}, {key: base})
+    except GuardBroken:
+        raise NotLeader("not the leader") from None
+    return Written(MappingProxyType(after), landed.items[key], landed.changed)
 
 
 def merged(values: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str]:
     """`values` with `changes` made to them; an empty text removes its name."""
     both = {**values, **changes}
     return {name: value for name, value in both.items() if value != ""}
-
-
-def fence_holds(fence: Compare, refused: Refused) -> bool:
-    """Whether, of a refused transaction, it was something else than the fence that refused it."""
-    item = refused.current.get(fence.key)
-    return item is not None and item.mod_revision == fence.mod_revision
 
 
 def _encoded(record: Settings) -> bytes:

@@ -156,6 +156,6 @@ async def test_settings_that_no_key_can_hold_are_refused_whole(world: UnitWorld)
     code, said = await failure(world.context(), "leader-set", "--file", "f", "b=1", files=files)
     assert code == 1
     assert said.startswith(
-        "ERROR cannot write leadership settings: cannot write settings: the leader settings would have"
+        "ERROR cannot write leadership settings: cannot write settings: a value of "
     )
     assert await world.settings() == {}

@@ -98,11 +98,11 @@ async def test_the_application_is_shown_with_each_of_its_members(world: UnitWorl
     await world.put(LAYOUT.unit_status(UnitName("web", 1)), UnitStatus(workload=said, agent=Said(status="idle")))
     found = await application_status(world)
     assert found["units"] == {
-        "web/0": {"message": "waiting for machine", "status": "waiting", "status-data": {}},
+        "web/0": {"message": "agent initialising", "status": "waiting", "status-data": {}},
         "web/1": {"message": "ready", "status": "active", "status-data": {}},
-        "web/2": {"message": "waiting for machine", "status": "waiting", "status-data": {}},
+        "web/2": {"message": "agent initialising", "status": "waiting", "status-data": {}},
     }
-    assert (found["status"], found["message"], found["status-data"]) == ("waiting", "waiting for machine", {})
+    assert (found["status"], found["message"], found["status-data"]) == ("waiting", "agent initialising", {})
     await printed(world.context(), "status-set", "--application", "blocked", "by hand")
     await world.mirror.wait_until(lambda snapshot: snapshot.get(LAYOUT.application_status("web")) is not None)
     assert (await application_status(world))["status"] == "blocked"

@@ -145,7 +145,7 @@ class Tool:
         except ToolError as error:
             return failed(str(error), error.code)
         except TenureError as error:
-            return failed(error.message)
+            return failed(one_line(error))
         warning = b""
         if IGNORED_FORMAT in self.options and options["format"] is not None:
             warning = f'--format flag deprecated for command "{self.name}"\n'.encode()
@@ -156,6 +156,11 @@ class Tool:
             value, until = value.value, value.print_until
         shaped = output.shape(value, options["format"])
         return Result(stdout=shaped, stderr=warning, print_until=until, output_file=options["output"] or None)
+
+
+def one_line(error: TenureError) -> str:
+    """What went wrong and what to do, for a tool's one line."""
+    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def failed(message: str, code: int = 1) -> Result:

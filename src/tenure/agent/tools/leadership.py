@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tenure.agent.tools.arguments import FILE, ToolError, UsageError, key_value_file, key_values
-from tenure.agent.tools.base import Call, Timed, Tool
+from tenure.agent.tools.base import Call, Timed, Tool, one_line
 from tenure.agent.tools.output import go_quote
-from tenure.errors import BadInput, NotLeader, TenureError
+from tenure.errors import TenureError
 
 
 async def is_leader(call: Call) -> Timed:
@@ -24,7 +24,7 @@ async def leader_get(call: Call) -> object:
     try:
         settings = await call.context.settings()
     except TenureError as error:
-        raise ToolError(f"cannot read leadership settings: cannot read settings: {error.message}") from None
+        raise ToolError(f"cannot read leadership settings: cannot read settings: {one_line(error)}") from None
     return dict(settings) if key in ("-", "") else settings.get(key)
 
 
@@ -35,8 +35,8 @@ async def leader_set(call: Call) -> None:
         given = {**await key_value_file(call.caller.read(name), name), **given}
     try:
         await call.context.set_settings(given)
-    except (NotLeader, BadInput, TenureError) as error:
-        raise ToolError(f"cannot write leadership settings: cannot write settings: {error.message}") from None
+    except TenureError as error:
+        raise ToolError(f"cannot write leadership settings: cannot write settings: {one_line(error)}") from None
 
 
 TOOLS = (

@@ -1,4 +1,4 @@
-"""Changes to records that this agent alone writes, in one transaction, each made on top of the record as it stands.
+"""Changes to records that one agent alone writes, in one transaction, each made on top of the record as it stands.
 
 A change never lands over a later write, and never where a guard (a term's fence, a relation's existence) doesn't hold,
 however late a copy of it arrives.
@@ -6,29 +6,29 @@ however late a copy of it arrives.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from tenure.errors import StoreUnreachable, StoreUnsure
 from tenure.model.commits import commit_surely, new_id
 from tenure.store.api import Committed, Compare, Item, Put, Refused, Store, modified_at
 
 Make = Callable[[Item | None, str], bytes | None]
 """The new value of a key, from the key as it stands and the commit's id; None: nothing changes."""
 
-RETRY_S = 0.5
-"""How often a store that stays silent is asked again, once `commit_surely` has given up."""
-
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """The keys as they stand after the changes. `revision`: of the commit; 0 where nothing had to be changed."""
+    """The keys as they stand after the changes. `changed` is False where they said all of it already."""
 
-    revision: int
+    changed: bool
     items: Mapping[str, Item | None]
+
+    @property
+    def revision(self) -> int:
+        """The latest of them: whoever looks at a picture no older than it sees the changes."""
+        return max((item.mod_revision for item in self.items.values() if item is not None), default=0)
 
 
 class GuardBroken(Exception):
@@ -48,14 +48,12 @@ async def change_records(
     guards: Sequence[Compare],
     changes: Mapping[str, Make],
     known: Mapping[str, Item | None],
-    *,
-    until_known: bool = False,
 ) -> Landed:
-    """Land all of `changes`, or none.
+    """Land all of `changes`, or nothing.
 
     `known`: the keys as last seen; that may be old. What turns out to change nothing is compared all the same, so that
-    an old picture is no reason to leave a change out. Raises GuardBroken, what a change raises, and for a store that
-    stays silent StoreUnreachable (nothing happened) or StoreUnsure; with `until_known` it goes on asking instead.
+    an old picture is no reason to leave a change out. Raises GuardBroken, what a change raises, and Unsure's kinds; after
+    StoreUnsure the same call may be made again: nothing lands twice.
     """
     current = {key: known.get(key) for key in changes}
     while True:
@@ -64,30 +62,14 @@ async def change_records(
         puts = [Put(key, value) for key, value in made.items() if value is not None]
         compared = [modified_at(key, item.mod_revision if item else 0) for key, item in current.items()]
         landed = _landed_with(commit_id, [put.key for put in puts])
-        outcome = await _commit(store, [*guards, *compared], puts, landed, until_known)
+        outcome = await commit_surely(store, [*guards, *compared], puts, landed)
         if isinstance(outcome, Committed):
             landed_items = {put.key: _item(put, current[put.key], outcome.revision) for put in puts}
-            return Landed(outcome.revision if puts else 0, {**current, **landed_items})
+            return Landed(bool(puts), {**current, **landed_items})
         for guard in guards:
             if not _holds(guard, outcome.current.get(guard.key)):
                 raise GuardBroken(guard)
         current = {key: outcome.current.get(key) for key in changes}
-
-
-async def _commit(
-    store: Store,
-    when: Sequence[Compare],
-    then: Sequence[Put],
-    landed: Callable[[Refused], int | None],
-    until_known: bool,
-) -> Committed | Refused:
-    while True:
-        try:
-            return await commit_surely(store, when, then, landed)
-        except (StoreUnsure, StoreUnreachable):
-            if not until_known:
-                raise
-        await asyncio.sleep(RETRY_S)
 
 
 def _landed_with(commit_id: str, keys: Sequence[str]) -> Callable[[Refused], int | None]:
