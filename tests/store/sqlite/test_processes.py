@@ -203,6 +203,48 @@ waiting.cancel()
         assert child.end() == 0
 
 
+async def test_all_watches_of_a_store_share_one_inotify_instance_and_none_is_left_behind(tmp_path: Path) -> None:
+    store = await open_store(url(tmp_path))
+    before = inotify_instances()
+    watches = [store.watch(f"/{number}", 0) for number in range(30)]
+    waiting = [asyncio.ensure_future(anext(watch)) for watch in watches]
+    await store.commit([], [Put(f"/{number}", b"") for number in range(10, 30)] + [Put("/1", b""), Put("/2", b"")])
+    done, _ = await asyncio.wait(waiting, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    assert done
+    assert inotify_instances() == before + 1
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    for watch in watches:
+        await watch.aclose()  # type: ignore[attr-defined]
+    assert inotify_instances() == before
+    await store.close()
+
+
+def inotify_instances() -> int:
+    """How many this process has open."""
+    links = []
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(file))
+    return links.count("anon_inode:inotify")
+
+
+def test_a_process_without_files_to_spare_is_told_what_is_missing(tmp_path: Path) -> None:
+    body = """
+import resource, inotify_simple
+inotify_simple.INotify().close()
+resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1,) * 2)
+try:
+    await anext(store.watch("", 0))
+except StoreBroken as error:
+    say(error.message, "|", error.hint)
+"""
+    with Child(body, url(tmp_path)) as child:
+        assert child.line() == "open"
+        assert child.line().startswith("no inotify instance is left for this user, or no open file for this process | ")
+
+
 # What grows has a bound
 
 

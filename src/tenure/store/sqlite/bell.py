@@ -30,8 +30,8 @@ class Bell:
         except OSError as error:
             if error.errno == errno.EMFILE:
                 raise StoreBroken(
-                    "no inotify instance is left for this user",
-                    hint="raise it: sysctl fs.inotify.max_user_instances=1024",
+                    "no inotify instance is left for this user, or no open file for this process",
+                    hint="sysctl fs.inotify.max_user_instances=1024; or ulimit -n",
                 ) from None
             raise os_fault(error, path) from None
         self._loop.add_reader(self._inotify.fileno(), self._heard)
