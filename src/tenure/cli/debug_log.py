@@ -5,9 +5,11 @@ Prints what there is, merged by time, and ends; with --follow it goes on until C
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import json
 import os
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,7 +52,7 @@ async def command(settings: shared.Settings, follow: bool, limit: int | None) ->
     for line in deque(lines, maxlen=most) if most else lines:
         _show(settings, line)
     if follow:
-        _follow(settings, tails)
+        await _follow(settings, tails)
 
 
 async def _folders(settings: shared.Settings) -> list[Path]:
@@ -154,16 +156,24 @@ class _Tail:
             yield line
 
 
-def _follow(settings: shared.Settings, tails: list[_Tail]) -> None:
+async def _follow(settings: shared.Settings, tails: list[_Tail]) -> None:
     from inotify_simple import INotify, flags
 
-    with INotify() as inotify:
+    changed, loop = asyncio.Event(), asyncio.get_running_loop()
+    with INotify(nonblocking=True) as inotify:
         for tail in tails:
             inotify.add_watch(str(tail.folder), flags.MODIFY | flags.CREATE | flags.MOVED_TO)
-        while True:
-            for line in heapq.merge(*(tail.read_new() for tail in tails)):
-                _show(settings, line)
-            inotify.read()
+        loop.add_reader(inotify.fileno(), changed.set)
+        try:
+            while True:
+                changed.clear()
+                inotify.read(timeout=0)
+                for line in heapq.merge(*(tail.read_new() for tail in tails)):
+                    _show(settings, line)
+                sys.stdout.flush()
+                await changed.wait()
+        finally:
+            loop.remove_reader(inotify.fileno())
 
 
 def _show(settings: shared.Settings, line: _Line) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from tenure import __version__
-from tenure.cli.shared import CONTEXT, Settings, shared_options
+from tenure.cli.shared import CONTEXT, Settings, reader_gone, shared_options
 from tenure.cli.table import COMMANDS, overview
 from tenure.errors import TenureError
 
@@ -72,9 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read us has gone; Python would complain once more as it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return reader_gone()
     except TenureError as error:
         return _said(error.message, error.hint, error.exit_code)
     except OSError as error:

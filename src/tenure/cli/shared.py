@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -137,7 +138,13 @@ def command(*, prints: bool = False) -> Callable[[Callable[..., Coroutine[Any, A
             settings = ctx.ensure_object(Settings)
             settings.model_name  # noqa: B018 - a name that no model can have is said before anything is done
             log_to_stderr(settings.verbose)
-            return asyncio.run(function(settings, **arguments)) or 0
+            # Click would end the line of a Ctrl-C and have its own code for a reader that goes away.
+            try:
+                return asyncio.run(function(settings, **arguments)) or 0
+            except KeyboardInterrupt:
+                return 128 + signal.SIGINT
+            except BrokenPipeError:
+                return reader_gone()
 
         # Click's decorators leave what they were given on the function, the last one first.
         own: list[click.Parameter] = getattr(function, "__click_params__", [])[::-1]
@@ -150,6 +157,12 @@ def command(*, prints: bool = False) -> Callable[[Callable[..., Coroutine[Any, A
         )
 
     return decorate
+
+
+def reader_gone() -> int:
+    """Say no more, for whoever read our output has gone; the exit code. Python would complain as it closes the stream."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def log_to_stderr(verbose: int) -> None:

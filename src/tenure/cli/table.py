@@ -20,7 +20,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "status": "Show applications, units and who leads.",
         "leader": "Print the unit that leads an application.",
         "is-leader": "Ask whether a unit leads, and for how long surely.",
-        "settings": "Show the leader settings.",
+        "settings": "Show the leader settings, or one of them.",
         "history": "Show who has led an application, and how each term ended.",
         "wait": "Wait until an application is active or idle, or has a leader.",
         "debug-log": "Show the log of this host's agents.",
