@@ -245,6 +245,28 @@ except StoreBroken as error:
         assert child.line().startswith("no inotify instance is left for this user, or no open file for this process | ")
 
 
+async def test_a_quiet_watch_that_must_catch_up_does_not_miss_history_that_did_not_concern_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, witness = await open_store(url(tmp_path)), await open_store(url(tmp_path))
+    quiet, loud = witness.watch("/quiet", 0), witness.watch("/loud", 0)
+    coming = asyncio.ensure_future(anext(quiet))
+    for _ in range(20):
+        revision = (await store.commit([], [Put("/loud", b"")])).revision
+        assert (await anext(loud)).revision == revision
+    await store.compact(revision)
+    # One revision more than a look takes at once: whoever watches has to catch up from the log.
+    monkeypatch.setattr("tenure.store.sqlite.hub._GATHERED_MOST", 0)
+    await store.commit([], [Put("/loud", b"")])
+    await anext(loud)
+    await store.commit([], [Put("/quiet", b"")])
+    assert (await asyncio.wait_for(coming, 5)).changes[0].key == "/quiet"
+    for watch in (quiet, loud):
+        await watch.aclose()  # type: ignore[attr-defined]
+    await store.close()
+    await witness.close()
+
+
 # What grows has a bound
 
 

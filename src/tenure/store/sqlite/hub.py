@@ -33,6 +33,7 @@ class _Feed:
         self.position = after
         self.gathered: deque[Batch] = deque()
         self.behind = True
+        self.live = False
         self.woken = asyncio.Event()
 
     async def wait(self) -> None:
@@ -41,14 +42,15 @@ class _Feed:
 
     def restart(self) -> None:
         self.gathered.clear()
-        self.behind = False
+        self.behind = self.live = False
 
     def fall_behind(self) -> None:
         self.gathered.clear()
         self.behind = True
+        self.live = False
         self.woken.set()
 
-    def gather(self, batches: list[Batch]) -> None:
+    def gather(self, batches: list[Batch], upto: int) -> None:
         if self.behind:
             return
         for batch in batches:
@@ -58,6 +60,9 @@ class _Feed:
             self.fall_behind()
         elif self.gathered:
             self.woken.set()
+        elif self.live:
+            # Nothing for it in these: it need not read them again, nor mind that they are forgotten.
+            self.position = max(self.position, upto)
 
 
 class Hub:
@@ -92,6 +97,7 @@ class Hub:
                     feed.position = max(feed.position, chunk.upto)
                     if not chunk.whole:
                         feed.fall_behind()
+                feed.live = True
                 while feed.gathered:
                     batch = feed.gathered.popleft()
                     if batch.revision > feed.position:
@@ -163,7 +169,7 @@ class Hub:
         self._seen = found.revision
         for feed in self._feeds:
             if found.batches:
-                feed.gather(found.batches)
+                feed.gather(found.batches, found.revision)
             else:
                 feed.fall_behind()
 
