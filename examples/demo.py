@@ -32,14 +32,16 @@ SECRET_SETTING = "secret"
 
 def play(world: World, stage: Stage, watch: Watch, lease_s: int) -> None:
     """The steps, in order. Raises NotAsPromised."""
-    stage.heading(f"1. Three agents start, and shared-secret is deployed to them (lease: {lease_s} s)")
+    stage.heading(f"1. shared-secret is deployed (lease: {lease_s} s), and the agents of its three machines start")
+    world.tenure("deploy", str(CHARM), "web", "-n", "3", "--to", ",".join(MACHINES), "--lease", f"{lease_s}s")
+    watch.start()
+    watch.until("status shows three units", lambda units: len(units) == len(UNITS))
+    began = time.monotonic()
     for agent in world.agents.values():
         agent.start()
-    began = time.monotonic()
-    world.tenure("deploy", str(CHARM), "web", "-n", "3", "--to", ",".join(MACHINES), "--lease", f"{lease_s}s")
     first = leader_of(watch.until("a leader is elected", lambda units: leader_of(units) is not None))
     assert first is not None
-    stage.verify(f"a leader was elected: {first}", f"{time.monotonic() - began:.1f} s after `tenure deploy` began")
+    stage.verify(f"a leader was elected: {first}", f"{time.monotonic() - began:.1f} s after the agents' start")
     units = watch.until("all three units show the secret's fingerprint", all_share_one)
     fingerprint = units[first].fingerprint
     waited = sorted(stage.ever_waited)
@@ -53,7 +55,6 @@ def play(world: World, stage: Stage, watch: Watch, lease_s: int) -> None:
 
     machine = units[first].machine
     stage.heading(f"2. SIGKILL for the agent of {first}, the leader: no warning, no goodbye")
-    terms = len(world.json("history", "web"))
     killed_at = world.agents[machine].kill()
     second = leader_of(
         watch.until(
@@ -70,7 +71,7 @@ def play(world: World, stage: Stage, watch: Watch, lease_s: int) -> None:
     )
     stage.verify(
         f"{second} was elected once the lease had ended",
-        f"leader-elected began {after_kill:.2f} s after the kill (lease {lease_s} s, renewed until then)",
+        f"leader-elected began {after_kill:.2f} s after the kill; lease {lease_s} s, renewed until then",
     )
     expect(world.json("settings", "web").get(SECRET_SETTING) == secret, "the secret is the same")
     watch.until(
@@ -78,18 +79,21 @@ def play(world: World, stage: Stage, watch: Watch, lease_s: int) -> None:
         lambda units: all(units[unit].fingerprint == fingerprint for unit in UNITS if unit != first),
     )
     stage.verify("the secret is the same", str(fingerprint))
-    ended = [term for term in world.json("history", "web") if term.get("unit") == first]
+    terms = [(term["unit"], term["how"]) for term in world.json("history", "web")["terms"]]
     expect(
-        len(world.json("history", "web")) > terms and ended[-1].get("how") == "expired", "history says that it expired"
+        terms == [(first, "expired"), (second, "")], f"history has one term that expired and one that goes on ({terms})"
     )
 
-    stage.heading(f"3. The agent of {first} comes back")
+    stage.heading(
+        f"3. The agent of {first} comes back, once its machine's own lease has ended (20 s) and status says that it is lost"
+    )
+    watch.until(f"status says that {first}'s agent is lost", lambda units: units[first].agent == "lost", 2 * PATIENCE_S)
     began = time.monotonic()
     world.agents[machine].start()
     watch.until(
-        f"{first} is back as a minion",
+        f"{first} is back as a minion with the same secret",
         lambda units: (
-            units[first].agent == "idle" and leader_of(units) == second and units[first].fingerprint == fingerprint
+            units[first].agent == "idle" and units[first].fingerprint == fingerprint and leader_of(units) == second
         ),
     )
     stage.verify(f"{first} is back, as a minion, with the same fingerprint", f"{time.monotonic() - began:.1f} s")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -126,48 +128,60 @@ class Stage:
 
 
 class Watch:
-    """Looks at `tenure status` all the time, shows what changes, and waits for what is expected."""
+    """Follows `tenure status --watch`, shows what changes, and waits for what is expected."""
 
     def __init__(self, world: World, stage: Stage) -> None:
         self._world, self._stage = world, stage
         self._news = threading.Condition()
         self._units: Picture = {}
         self._failure: Exception | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._follow, daemon=True)
 
-    def _look(self) -> None:
-        while not self._over.is_set():
+    def start(self) -> None:
+        """Begin; the store must be there."""
+        self._process = self._world.popen("status", "--watch", "--format", "json")
+        self._thread.start()
+
+    def _follow(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._see(json.loads(line))
+        with self._news:
+            self._failure = NotAsPromised("`tenure status --watch` has ended")
+            self._news.notify_all()
+
+    def _see(self, status: dict[str, Any]) -> None:
+        with self._news:
+            self._units = picture(status)
+            self._stage.show(self._units)
             try:
-                units = picture(self._world.json("status"))
-                leader_of(units)
-            except Exception as error:
+                leader_of(self._units)
+            except NotAsPromised as error:
                 self._failure = error
-                units = self._units
-            with self._news:
-                self._units = units
-                if not self._over.is_set():
-                    self._stage.show(units)
-                self._news.notify_all()
-            if self._failure:
-                return
-            self._over.wait(0.1)
+            self._news.notify_all()
 
     def until(self, expected: str, holds: Callable[[Picture], bool], within_s: float = PATIENCE_S) -> Picture:
         """Wait for a picture of which `holds` is true. Raises NotAsPromised after `within_s`."""
         end = time.monotonic() + within_s
         with self._news:
-            while self._failure is None:
-                if holds(self._units):
-                    return self._units
-                if not self._news.wait(max(0.0, end - time.monotonic())) and time.monotonic() >= end:
+            while not holds(self._units):
+                if self._failure is not None:
+                    raise self._failure
+                for agent in self._world.agents.values():
+                    if agent.ended_early:
+                        raise NotAsPromised(f"the agent of {agent.machine} has ended by itself")
+                if time.monotonic() > end:
                     raise NotAsPromised(f"{expected}: not within {within_s:.1f} s")
-        raise self._failure
+                self._news.wait(0.5)
+            return self._units
 
     def __enter__(self) -> Watch:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._thread.join()

@@ -44,6 +44,11 @@ class Agent:
                 start_new_session=True,
             )
 
+    @property
+    def ended_early(self) -> bool:
+        """Whether it has ended though nobody told it to."""
+        return self._process is not None and self._process.poll() not in (None, -signal.SIGKILL)
+
     def kill(self) -> int:
         """SIGKILL, without a word of warning; returns when, in ns of CLOCK_BOOTTIME, as its log has it."""
         assert self._process is not None
@@ -114,6 +119,17 @@ class World:
         if done.returncode:
             raise NotAsPromised(f"`tenure {' '.join(arguments)}` exited with {done.returncode}: {done.stderr.strip()}")
         return done.stdout
+
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        """The command as a process whose output can be read as it comes."""
+        return subprocess.Popen(
+            [tenure_command(), *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def json(self, *arguments: str) -> Any:
         """The same, decoded."""

@@ -14,6 +14,9 @@ import pytest
 
 from tests.waiting import until
 
+TENURE = Path(sys.executable).with_name("tenure")
+EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "shared-secret")
+
 # Plays `tenure … agent --machine M`: says what it does, ends well on SIGTERM, unless it is to hang.
 AGENT = """
 import os, signal, sys
@@ -169,3 +172,120 @@ def test_without_a_terminal_there_are_no_colours():
     out = io.StringIO()
     Terminal(out, {}).say("plain")
     assert out.getvalue() == "plain\n"
+
+
+# ---- the whole command ----------------------------------------------------------------------------------------------
+
+
+class Command:
+    """`tenure up` as a person runs it, its temporary folder below the test's."""
+
+    def __init__(self, tmp_path: Path, *arguments: str | Path) -> None:
+        self.temporary = tmp_path / "tmp"
+        self.temporary.mkdir()
+        self.environment = {**os.environ, "TMPDIR": str(self.temporary)}
+        self.process = subprocess.Popen(
+            [TENURE, "up", *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def store(self) -> str:
+        """What it says for other terminals."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if "export TENURE_STORE=" in line:
+                return line.strip().partition("TENURE_STORE=")[2]
+        raise AssertionError(self.process.stderr.read() if self.process.stderr else "")
+
+    def tenure(self, store: str, *arguments: str) -> str:
+        return subprocess.run(
+            [TENURE, *arguments],
+            env={**self.environment, "TENURE_STORE": store},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    def left(self) -> list[str]:
+        """What is left of it: processes of its folder, and files."""
+        lines = [path.read_bytes().replace(b"\0", b" ").decode() for path in readable_command_lines()]
+        return [line for line in lines if str(self.temporary) in line] + [
+            str(path) for path in self.temporary.iterdir()
+        ]
+
+
+def readable_command_lines() -> list[Path]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            path.read_bytes()
+        except OSError:
+            continue
+        found.append(path)
+    return found
+
+
+@pytest.fixture
+def command(tmp_path: Path):
+    started: list[Command] = []
+
+    def start(*arguments: str | Path) -> Command:
+        started.append(Command(tmp_path, *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.terminate()
+        one.process.communicate(timeout=30)
+
+
+@pytest.mark.slow
+def test_it_runs_a_charm_on_three_agents_until_ctrl_c_and_leaves_nothing_behind(command, root):
+    one = command(root / "examples" / "shared-secret", "web", "-n", "3", "--lease", "6s")
+    store = one.store()
+    one.tenure(store, "wait", "web", "--for", "active", "--timeout", "30s")
+    assert one.tenure(store, "leader", "web").strip() in ("web/0", "web/1", "web/2")
+    one.process.send_signal(signal.SIGINT)
+    out, err = one.process.communicate(timeout=30)
+    assert one.process.returncode == 0, err
+    assert err == ""
+    assert out.count("everything is handed over") == 3
+    assert one.left() == []
+
+
+@pytest.mark.slow
+def test_with_a_folder_it_goes_on_where_it_was(command, root, tmp_path):
+    charm, folder = root / "examples" / "shared-secret", tmp_path / "kept"
+    one = command(charm, "web", "-n", "2", "--lease", "6s", "--state-dir", folder)
+    store = one.store()
+    one.tenure(store, "wait", "web", "--for", "active", "--timeout", "30s")
+    secret = one.tenure(store, "settings", "web", "--format", "json")
+    one.process.send_signal(signal.SIGINT)
+    assert one.process.wait(30) == 0
+    one.temporary.rmdir()
+    again = command(charm, "web", "-n", "2", "--lease", "6s", "--state-dir", folder)
+    assert again.store() == store
+    again.tenure(store, "wait", "web", "--for", "active", "--timeout", "30s")
+    assert again.tenure(store, "settings", "web", "--format", "json") == secret
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "there is no charm at nowhere"),
+        ([EXAMPLE, "--lease", "1.5s"], "a lease of 1.5 s"),
+        ([EXAMPLE, "--config", "colour=red"], 'the charm has no option "colour"'),
+        ([EXAMPLE, "Web"], '"Web" is not an application\'s name'),
+        ([EXAMPLE, "-n", "0"], "0 is not in the range"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_nothing_was_started(command, arguments, message):
+    one = command(*arguments)
+    out, err = one.process.communicate(timeout=30)
+    assert one.process.returncode == 2
+    assert message in err
+    assert (out, "Traceback" in err) == ("", False)
+    assert one.left() == []

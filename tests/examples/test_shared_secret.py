@@ -42,8 +42,8 @@ def statuses(tools: FakeTools) -> list[list[str]]:
     return [[word for word in call["arguments"] if word != "--"] for call in tools.told("status-set")]
 
 
-@pytest.mark.parametrize("hook", ["install", "leader-elected"])
-def test_the_leader_makes_the_secret_once_and_shows_its_fingerprint(charm, tools, hook):
+def test_the_leader_makes_the_secret_once_and_shows_its_fingerprint(charm, tools):
+    hook = "leader-elected"
     tools.answer(leader=True)
     run(charm, tools, hook)
     secret = tools.settings["secret"]
@@ -60,6 +60,12 @@ def test_a_minion_waits_for_the_leader_and_then_shows_the_same_fingerprint(charm
     tools.answer(settings={"secret": "s3cret"})
     run(charm, tools, hook)
     assert statuses(tools)[1] == ["active", f"secret {hashlib.sha256(b's3cret').hexdigest()[:12]}"]
+
+
+def test_the_python_charm_makes_it_in_install_already(root, tools):
+    tools.answer(leader=True)
+    run(root / "examples" / "shared-secret-python", tools, "install")
+    assert tools.settings["secret"]
 
 
 def test_the_secret_reaches_no_status_and_no_log(charm, tools):

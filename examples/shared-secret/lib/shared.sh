@@ -1,6 +1,6 @@
 # The two halves of the how-to. Sourced by the hooks; needs the hook tools, head, od, tr, sha256sum and cut.
 
-# Call it in leader-elected; in install too, for then the others have it the soonest.
+# Call it in leader-elected, and anywhere else you like.
 set_shared_settings() {
     [ "$(is-leader)" = True ] || return 0
     [ -z "$(leader-get secret)" ] || return 0

@@ -10,14 +10,21 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shlex
 import shutil
 import signal
 import sys
 import tempfile
+from asyncio.subprocess import DEVNULL
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import quote
+
+import click
+
+from tenure.cli import shared
 
 LINE_MAX = 64 * 1024
 """Bytes of one line of a log that are shown; the agent's own log file has it whole."""
@@ -144,11 +151,11 @@ def _end_with_parent() -> None:
 
 def tenure_command() -> list[str]:
     """How this very Tenure is started once more."""
-    return [sys.executable, "-m", "tenure"]
+    return [sys.executable, "-P", "-m", "tenure"]
 
 
 @contextlib.contextmanager
-def folder(given: Path | None) -> Iterator[Path]:
+def place(given: Path | None) -> Iterator[Path]:
     """The folder for store and state: `given`, made if need be, or a temporary one that is gone afterwards."""
     if given is not None:
         given.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -159,3 +166,93 @@ def folder(given: Path | None) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@shared.command()
+@click.argument("charm", type=click.Path(path_type=Path))
+@click.argument("application", required=False, type=shared.Application(), metavar="[APP]")
+@click.option(
+    "-n",
+    "--num-units",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 50),
+    help="How many units, each on an agent.",
+)
+@click.option("--config", multiple=True, metavar="NAME=VALUE", help="An option of the charm's; @FILE: from a file.")
+@click.option("--lease", metavar="DURATION", help="How long a lease lasts unrenewed, in whole seconds.  [default: 60s]")
+@click.option("--guarantee", metavar="DURATION", help="How long is-leader stays true.  [default: half the lease]")
+@click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the store and the agents' state there, and go on with what is there.  [default: a temporary folder]",
+)
+async def command(
+    settings: shared.Settings,
+    charm: Path,
+    application: str | None,
+    num_units: int,
+    config: tuple[str, ...],
+    lease: str | None,
+    guarantee: str | None,
+    state_dir: Path | None,
+) -> int:
+    """Run agents and a charm in one terminal, until Ctrl-C.
+
+    Starts the agents of the machines m0, m1, …, one for each unit, deploys the charm in the folder CHARM to them as APP
+    (without it: as the charm is named) and shows what they log. The store is a fresh one in a temporary folder, unless
+    --store, TENURE_STORE or --state-dir says otherwise; its URL is printed, for other terminals. An application that
+    such a store has already goes on as it is.
+
+    Ctrl-C ends it: the agents hand over first. A second one kills them.
+
+    \b
+    Examples:
+      tenure up ./charm -n 3
+      tenure up ./charm web --lease 6s --config port=8080
+    """
+    machines = [f"m{number}" for number in range(num_units)]
+    given = settings.store or os.environ.get("TENURE_STORE")
+    # A store that stays needs agents' state that stays: without a folder, where `tenure agent` has it.
+    with place(state_dir or (shared.state_home() if given else None)) as folder:
+        settings.store = given or f"sqlite://{quote(str(folder / 'tenure.db'))}"
+        environment = {**os.environ, "TENURE_STORE": settings.url, "TENURE_MODEL": settings.model_name}
+        terminal = Terminal(sys.stdout, environment)
+        if (there := await deployed(settings, charm, application)) is not None:
+            terminal.say(f"{there} is deployed already, and goes on")
+        else:
+            words = [
+                str(charm),
+                *([application] if application else []),
+                "-n",
+                str(num_units),
+                "--to",
+                ",".join(machines),
+            ]
+            words += [word for pair in config for word in ("--config", pair)]
+            words += ["--lease", lease] if lease else []
+            words += ["--guarantee", guarantee] if guarantee else []
+            # Before any agent runs: what is wrong with the charm or an option is said alone, and nothing was started.
+            made = await asyncio.create_subprocess_exec(
+                *tenure_command(), "deploy", *words, env=environment, stdout=DEVNULL
+            )
+            if code := await made.wait():
+                return code
+        terminal.say(f"for other terminals: export TENURE_STORE={shlex.quote(settings.url)}")
+        width = max(map(len, machines))
+        try:
+            for machine in machines:
+                await terminal.start(machine, folder / "machines" / machine, ["-v"] * settings.verbose, width)
+            return await terminal.run()
+        finally:
+            terminal.kill()
+
+
+async def deployed(settings: shared.Settings, charm: Path, application: str | None) -> str | None:
+    """The application's name if the store has it already. Raises BadInput, NoSuchThing, Unsure's kinds."""
+    from tenure.model.charms import read_charm
+    from tenure.model.view import read_model
+
+    name = application or read_charm(charm).metadata.name
+    async with shared.opened(settings, make=True) as store:
+        return name if name in (await read_model(store, settings.layout)).applications else None
