@@ -1,0 +1,195 @@
+"""Real agents, real hooks, one store: elections, settings, hand-overs, restarts (promises 1, 2 and 6)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.agent.world import World, boot_ns
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+LEADS = {
+    "leader_elected": 'leader-set "term=$TENURE_TERM"\nstatus-set active leads',
+    "leader_settings_changed": 'status-set active "told $(leader-get term)"',
+    "install": "",
+    "config_changed": "",
+    "start": "",
+    "stop": "is-leader >../stop-led",
+    "remove": "",
+    "peers_relation_created": "",
+    "peers_relation_joined": "",
+    "peers_relation_changed": "",
+    "peers_relation_departed": "",
+}
+
+
+def two(world: World, lease: str = "4s", **hooks: str) -> tuple[str, str]:
+    """Two idle units on m0 and m1; returns the leader's machine and the other."""
+    for machine in ("m0", "m1"):
+        world.start(machine)
+    world.tenure("deploy", world.charm(**{**LEADS, **hooks}), "-n", "2", "--to", "m0,m1", "--lease", lease)
+    world.tenure("wait", "web", "--for", "idle", "--timeout", "20s")
+    leader = "m0" if world.tenure("leader", "web").strip() == "web/0" else "m1"
+    minion = "m1" if leader == "m0" else "m0"
+    world.event(leader, event="hook-ended", hook="leader-elected")
+    term = str(world.event(leader, event="elected")["term"])
+    until(lambda: world.unit(f"web/{minion[1]}")["workload-status"]["message"] == f"told {term}", within_s=20)
+    world.tenure("wait", "web", "--for", "idle", "--timeout", "20s")
+    return leader, minion
+
+
+def test_the_first_hooks_come_in_juju_s_order_and_settings_reach_the_minion(world: World) -> None:
+    leader, minion = two(world)
+    first = ["install", "peers-relation-created"]
+    led, told = world.hooks(leader, f"web/{leader[1]}"), world.hooks(minion, f"web/{minion[1]}")
+    assert led[:5] == [*first, "leader-elected", "config-changed", "start"]
+    assert told[:3] == [*first, "leader-settings-changed"]
+    assert [hook for hook in told if not hook.startswith(("leader-settings", "peers"))] == [
+        "install",
+        "config-changed",
+        "start",
+    ]
+    assert led.count("leader-elected") == 1
+    for hooks in (led, told):
+        assert hooks.index("peers-relation-joined") + 1 == hooks.index("peers-relation-changed")
+
+
+def test_settings_written_later_reach_the_minion_and_unchanged_ones_are_no_event(world: World) -> None:
+    leader, minion = two(
+        world, config_changed='if [ "$(is-leader)" = True ]; then leader-set "color=$(config-get color)"; fi'
+    )
+    told = world.hooks(minion, f"web/{minion[1]}").count("leader-settings-changed")
+    world.tenure("config", "web", "color=blue")
+    world.event(minion, event="hook-ended", hook="leader-settings-changed", number=told + 1)
+    assert json.loads(world.tenure("settings", "web", "--format", "json"))["color"] == "blue"
+    assert "leader-settings-changed" not in world.hooks(leader, f"web/{leader[1]}")
+
+
+def test_when_the_leader_s_agent_is_killed_another_is_elected_as_the_lease_ends(world: World) -> None:
+    leader, minion = two(world)
+    term = world.event(leader, event="elected")["term"]
+    killed_at = boot_ns()
+    world.kill(leader)
+    started = world.event(minion, event="hook-started", hook="leader-elected")
+    assert started["term"] > term
+    assert 1.0 < (started["boot_ns"] - killed_at) / 1e9 < 4.0 + 1.0, "not before the lease can end, and soon after"
+    world.start(leader)
+    world.event(leader, event="hook-ended", hook="leader-settings-changed", unit=f"web/{leader[1]}")
+    assert len(world.events(leader, event="hook-started", hook="leader-elected")) == 1, "it is back as a minion"
+
+
+def test_an_idle_leader_s_agent_hands_over_at_sigterm(world: World) -> None:
+    leader, minion = two(world, lease="60s")
+    begun = boot_ns()
+    assert world.end(leader) == 0
+    started = world.event(minion, event="hook-started", hook="leader-elected")
+    assert (started["boot_ns"] - begun) / 1e9 < 2.0, "far sooner than any lease"
+    history = json.loads(world.tenure("history", "web", "--format", "json"))
+    assert "released" in json.dumps(history)
+
+
+def test_a_transfer_goes_to_the_unit_that_was_named(world: World) -> None:
+    leader, minion = two(world, lease="60s")
+    world.tenure("transfer", f"web/{minion[1]}")
+    assert world.tenure("leader", "web").strip() == f"web/{minion[1]}"
+    world.event(minion, event="hook-ended", hook="leader-elected")
+    world.event(leader, event="hook-ended", hook="leader-settings-changed", unit=f"web/{leader[1]}")
+
+
+def test_a_transfer_to_a_unit_that_is_away_changes_nothing(world: World) -> None:
+    leader, minion = two(world, lease="60s")
+    world.end(minion)
+    said = world.tenure("transfer", f"web/{minion[1]}", code=1)
+    assert "not present" in said
+    assert world.tenure("leader", "web").strip() == f"web/{leader[1]}"
+
+
+def test_a_transfer_waits_for_what_was_promised_unless_it_is_told_not_to(world: World) -> None:
+    leader, minion = two(world, lease="60s")
+    unit = f"web/{leader[1]}"
+    answer = json.loads(world.tenure("is-leader", unit, "--format", "json"))
+    assert answer["verdict"] == "yes"
+    assert answer["owed_s"] > 25
+    world.tenure("transfer", f"web/{minion[1]}", "--timeout", "1s", code=124)
+    assert world.events(minion, event="hook-started", hook="leader-elected") == []
+    world.tenure("is-leader", unit, code=1)
+
+
+def test_an_agent_that_is_back_within_its_lease_takes_its_term_up_again(world: World) -> None:
+    leader, _ = two(world, lease="60s")
+    unit = f"web/{leader[1]}"
+    term = world.event(leader, event="elected")["term"]
+    world.kill(leader)
+    world.start(leader)
+    assert world.event(leader, event="elected", number=2)["term"] == term
+    world.tenure("wait", "web", "--for", "idle", "--timeout", "20s")
+    assert json.loads(world.tenure("is-leader", unit, "--format", "json"))["term"] == term
+    assert world.hooks(leader, unit).count("leader-elected") == 1
+    assert "leader-settings-changed" not in world.hooks(leader, unit)
+
+
+def test_the_leader_that_is_removed_leads_to_its_last_hook(world: World) -> None:
+    leader, minion = two(world, lease="60s")
+    unit = f"web/{leader[1]}"
+    world.event(leader, event="hook-ended", hook="peers-relation-changed")
+    world.tenure("remove-unit", unit)
+    world.event(leader, event="unit-gone", unit=unit)
+    hooks = world.hooks(leader, unit)
+    assert hooks[-3:] == ["peers-relation-departed", "stop", "remove"]
+    assert (world.folder / leader / "agents").is_dir()
+    assert not (world.folder / leader / "agents" / f"unit-web-{leader[1]}").exists()
+    over = world.event(leader, event="term-over")
+    ended = world.event(leader, event="hook-ended", hook="remove")
+    assert over["boot_ns"] > ended["boot_ns"]
+    world.event(minion, event="hook-ended", hook="leader-elected")
+    departed = world.event(minion, event="hook-ended", hook="peers-relation-departed")
+    assert departed["how"] == "succeeded"
+
+
+def test_the_second_agent_with_a_machine_s_name_refuses_and_names_the_first(world: World) -> None:
+    first = world.start("m0")
+    second = world.start("m0", state=world.folder / "other")
+    assert second.wait(20) == 1
+    said = (world.folder / "m0.err").read_text()
+    assert f'machine "m0" has an agent already: process {first.pid} on ' in said
+    assert first.poll() is None
+
+
+def test_the_second_agent_on_a_state_folder_refuses_and_names_the_first(world: World) -> None:
+    first = world.start("m0")
+    second = world.start("m1", state=world.folder / "m0")
+    assert second.wait(20) == 1
+    assert f"process {first.pid}" in (world.folder / "m1.err").read_text()
+    assert first.poll() is None
+
+
+def test_a_state_folder_of_another_model_is_refused(world: World) -> None:
+    world.start("m0")
+    world.end("m0")
+    (world.folder / "tenure.db").unlink()
+    agent = world.start("m0")
+    assert agent.wait(20) == 2
+    assert "belongs to another model" in (world.folder / "m0.err").read_text()
+
+
+def test_a_unit_that_waits_for_a_machine_is_taken_up_by_the_first_that_comes(world: World) -> None:
+    world.tenure("deploy", world.charm(**LEADS), "--lease", "4s")
+    world.start("m0")
+    world.event("m0", event="hook-ended", hook="start", unit="web/0")
+    assert world.unit("web/0")["machine"] == "m0"
+
+
+def test_the_second_signal_ends_the_agent_at_once(world: World) -> None:
+    leader, _ = two(world, lease="60s")
+    unit = f"web/{leader[1]}"
+    world.tenure("is-leader", unit)
+    agent = world.agents[leader]
+    agent.terminate()
+    world.event(leader, event="term-ends")
+    os.kill(agent.pid, signal.SIGTERM)
+    assert agent.wait(10) == 128 + signal.SIGTERM
