@@ -44,9 +44,6 @@ async def command(settings: shared.Settings, application: str | None, watch: boo
         def show(view: ModelView) -> None:
             document = status_document(view, __version__, application)
             emit(settings.format, document, lambda: tabular(document))
-            # With embedded stores, whoever holds the file up is worth a line.
-            for line in getattr(store, "notes", lambda: ())():
-                shared.note(f"note: {line}")
 
         if not watch:
             show(await read_model(store, layout))
