@@ -34,7 +34,7 @@ class Executor:
     candidate: Candidate
     file: JournalFile
     wrote_at: int = 0
-    """The latest revision at which something of a hook's has landed: the next hook's view is no older."""
+    """The latest revision at which something of the unit's own has landed: the next hook's view is no older."""
     _process: HookProcess | None = None
     _ending: bool = field(default=False)
 

@@ -13,8 +13,8 @@ from tenure.names import UnitName
 from tenure.store.api import Committed, Put, Refused, absent, created_at
 
 
-async def enter_scope(host: Host, unit: UnitName, revision: int, relation: int) -> None:
-    """Have the unit in the relation's scope; nothing happens when it is there already.
+async def enter_scope(host: Host, unit: UnitName, revision: int, relation: int) -> int:
+    """Have the unit in the relation's scope, and return the revision since when it is; nothing happens when it is already.
 
     Raises NoSuchThing (the unit or the relation is gone), Unsure's kinds.
     """
@@ -41,6 +41,7 @@ async def enter_scope(host: Host, unit: UnitName, revision: int, relation: int) 
     )
     if not isinstance(outcome, Committed):
         raise NoSuchThing(f"{unit} or its relation {relation} is gone")
+    return outcome.revision
 
 
 def address_values(addresses: Sequence[str]) -> dict[str, str]:

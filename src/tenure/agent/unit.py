@@ -187,7 +187,8 @@ class UnitAgent:
             hook = operation.hook
             if hook.kind == "relation-created":
                 assert hook.relation is not None
-                await enter_scope(self.host, self.name, self.revision, hook.relation)
+                entered = await enter_scope(self.host, self.name, self.revision, hook.relation)
+                alive.executor.wrote_at = max(alive.executor.wrote_at, entered)
             self._before(alive, hook)
             told = {number: list(known.members) for number, known in alive.journal.relations.items()}
             ended = await alive.executor.execute(alive.journal, hook, told)
