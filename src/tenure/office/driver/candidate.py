@@ -57,6 +57,7 @@ class Candidate:
         self._transfers: dict[str, asyncio.Future[str]] = {}
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._bodies: list[Body] = []
+        self.closed = False
         self._withdrawing: asyncio.Task[None] | None = None
         session.on_moved.append(self._tick)
 
@@ -209,8 +210,10 @@ class Candidate:
 
     async def close(self) -> None:
         """Stop, as if the process had died: nothing is given up, nothing is answered any more."""
-        if self._tick in self.session.on_moved:
-            self.session.on_moved.remove(self._tick)
+        if self.closed:
+            return
+        self.closed = True
+        self.session.on_moved.remove(self._tick)
         await self._tasks.cancel()
         for _, future in self._waiting:
             future.cancel()

@@ -79,6 +79,7 @@ class Desk:
         candidate = Candidate(
             session, machine, self._store, self._clock, self._alarm, self._ledger, self._log, on_change
         )
+        self._candidates = [other for other in self._candidates if not other.closed]
         self._candidates.append(candidate)
         candidate.begin()
         return candidate
@@ -94,7 +95,8 @@ class Desk:
         """
         try:
             if hand_over:
-                await asyncio.gather(*(candidate.withdraw() for candidate in self._candidates))
+                open_yet = [candidate for candidate in self._candidates if not candidate.closed]
+                await asyncio.gather(*(candidate.withdraw() for candidate in open_yet))
         finally:
             left = {id(candidate.session) for candidate in self._candidates if not candidate.machine.left}
             for candidate in self._candidates:

@@ -1,0 +1,76 @@
+"""A store with faults in a test's hand, over a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
+
+from tenure.errors import StoreUnreachable, StoreUnsure
+from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Snapshot, Store, Traits, Write
+
+Fault = Literal["none", "silent", "unreachable", "answer lost"]
+
+
+class FaultyStore:
+    """Passes everything on, unless `fault` says otherwise: silent (takes nothing, says nothing), unreachable, answer lost."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.fault: Fault = "none"
+        self.calls: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return self._store.url
+
+    @property
+    def traits(self) -> Traits:
+        return self._store.traits
+
+    async def read(self, prefix: str) -> Snapshot:
+        return await self._store.read(prefix)
+
+    async def commit(
+        self, when: Sequence[Compare], then: Sequence[Write], otherwise: Sequence[Write] = ()
+    ) -> Committed | Refused:
+        await self._meet("commit")
+        outcome = await self._store.commit(when, then, otherwise)
+        self._lose()
+        return outcome
+
+    def watch(self, prefix: str, after: int) -> AsyncIterator[Batch]:
+        return self._store.watch(prefix, after)
+
+    async def grant(self, ttl_s: int) -> Grant:
+        await self._meet("grant")
+        grant = await self._store.grant(ttl_s)
+        self._lose()
+        return grant
+
+    async def renew(self, lease: int) -> int:
+        await self._meet("renew")
+        ttl_s = await self._store.renew(lease)
+        self._lose()
+        return ttl_s
+
+    async def revoke(self, lease: int) -> None:
+        await self._meet("revoke")
+        await self._store.revoke(lease)
+
+    async def compact(self, revision: int) -> None:
+        await self._store.compact(revision)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def _meet(self, call: str) -> None:
+        self.calls.append(call)
+        if self.fault == "silent":
+            await asyncio.Event().wait()
+        if self.fault == "unreachable":
+            raise StoreUnreachable("the test has taken the store away")
+
+    def _lose(self) -> None:
+        if self.fault == "answer lost":
+            raise StoreUnsure("the test has lost the answer")

@@ -1,0 +1,194 @@
+"""The driver with the time and the store's faults in the test's hand: what is believed when nothing can be known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tenure.alarm import HeldTime
+from tenure.office.driver.ledger import Ledger
+from tenure.store.memory import MemoryStore
+from tests.office.agents import HOLDER, SmallAgent
+from tests.office.faults import FaultyStore
+from tests.waiting import until_async
+
+
+class Stage:
+    """web/0 on m0 holds the office, on a store that may fail; web/1 on m1 has a store that doesn't."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.time = HeldTime()
+        self.real = MemoryStore(clock=self.time, waiter=self.time)
+        self.store = FaultyStore(self.real)
+        self.folder = tmp_path
+        self.agents: list[SmallAgent] = []
+
+    async def agent(self, machine: str, unit: str, store: FaultyStore | MemoryStore) -> SmallAgent:
+        agent = SmallAgent(store, self.folder, machine, clock=self.time, waiter=self.time)
+        self.agents.append(agent)
+        return await agent.start(unit)
+
+    async def pass_time(self, seconds: float) -> None:
+        self.time.advance(seconds)
+        await quiet()
+
+    async def renewing(self, seconds: float) -> None:
+        for _ in range(int(seconds)):
+            await self.pass_time(1.0)
+
+
+async def quiet() -> None:
+    """Let the loop run until what can happen without time passing has happened."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    for agent in stage.agents:
+        await agent.stop()
+    await stage.real.close()
+
+
+async def holder(stage: Stage) -> SmallAgent:
+    agent = await stage.agent("m0", "web/0", stage.store)
+    await until_async(lambda: agent["web/0"].term)
+    return agent
+
+
+async def test_a_holder_is_deposed_by_a_silent_store_no_sooner_than_the_documents_say_and_with_its_guarantee_left(
+    stage: Stage,
+) -> None:
+    agent = await holder(stage)
+    stage.store.fault = "silent"
+    await stage.renewing(29)
+    assert (await agent["web/0"].is_leader(1.0)).verdict == "yes"
+    await stage.renewing(1)
+    assert [term for _, term in agent.changes][1:] == [None]
+    assert agent["web/0"].explain()["because"] == "renewal overdue"
+    assert float(agent["web/0"].explain()["surely-left-s"] or 0) > 29.9
+    assert (await agent["web/0"].is_leader()).verdict == "no"
+
+
+async def test_a_deposed_unit_stays_deposed_when_the_store_is_back_and_another_is_elected(stage: Stage) -> None:
+    agent = await holder(stage)
+    other = await stage.agent("m1", "web/1", stage.real)
+    await until_async(lambda: "web/1" in agent["web/0"].machine.picture.candidates)
+    stage.store.fault = "silent"
+    await stage.renewing(31)
+    stage.store.fault = "none"
+    await stage.renewing(6)
+    assert other["web/1"].term is not None
+    assert agent.changes[-1] == ("web/0", None)
+
+
+async def test_a_silent_store_costs_no_more_than_its_outage(stage: Stage) -> None:
+    agent = await holder(stage)
+    await stage.renewing(8)
+    stage.store.fault = "silent"
+    await stage.renewing(int(agent.session.timing.outage_ns / 1e9))
+    stage.store.fault = "none"
+    await stage.renewing(2)
+    assert agent["web/0"].term is not None
+    await stage.renewing(60)
+    assert agent["web/0"].term is not None
+
+
+async def test_the_first_answer_after_the_host_has_slept_is_no(stage: Stage) -> None:
+    agent = await holder(stage)
+    stage.time.advance(70.0)
+    assert agent["web/0"].term is not None, "the loop hasn't run yet: this is what a sleeping host believes"
+    assert (await agent["web/0"].is_leader()).verdict == "no"
+
+
+async def test_asked_for_more_than_is_sure_it_renews_first_and_says_unknown_when_it_cannot(stage: Stage) -> None:
+    agent = await holder(stage)
+    await stage.pass_time(8.0)
+    renewals = stage.store.calls.count("renew")
+    assert (await agent["web/0"].is_leader(55.0)).verdict == "yes"
+    assert stage.store.calls.count("renew") == renewals + 1
+    await stage.pass_time(8.0)
+    stage.store.fault = "silent"
+    asked = asyncio.create_task(agent["web/0"].is_leader(55.0))
+    await quiet()
+    assert not asked.done()
+    await stage.renewing(2)
+    answer = await asked
+    assert answer.verdict == "unknown"
+    assert answer.owed_s == 0
+
+
+async def test_a_claim_whose_answer_is_lost_is_taken_up_once_it_is_read(stage: Stage) -> None:
+    agent = await stage.agent("m0", "web/0", stage.store)
+    await until_async(lambda: agent["web/0"].session.lease)
+    stage.store.fault = "answer lost"
+    await until_async(
+        lambda: agent["web/0"].state in ("claiming", "watching") and stage.store.calls.count("commit") > 2
+    )
+    stage.store.fault = "none"
+    await stage.renewing(2)
+    item = (await stage.real.read(HOLDER)).items[HOLDER]
+    assert agent["web/0"].term == item.mod_revision
+
+
+async def test_a_release_whose_answer_is_lost_is_settled_by_reading_and_nothing_is_believed_meanwhile(
+    stage: Stage,
+) -> None:
+    agent = await holder(stage)
+    stage.store.fault = "silent"
+    release = asyncio.create_task(agent["web/0"].release())
+    await quiet()
+    assert agent["web/0"].state == "giving up"
+    assert (await agent["web/0"].is_leader(0.0)).verdict == "no"
+    await stage.renewing(3)
+    assert not release.done()
+    stage.store.fault = "none"
+    await stage.renewing(2)
+    await release
+
+
+async def test_a_disk_that_takes_no_verdict_leaves_nothing_that_a_successor_could_take_up(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await holder(stage)
+
+    def full(self: Ledger) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Ledger, "_write", full)
+    stage.store.fault = "silent"
+    await stage.renewing(31)
+    assert (await agent["web/0"].is_leader()).verdict == "no"
+    monkeypatch.undo()
+    await agent.stop()
+    stage.store.fault = "none"
+    again = await stage.agent("m0", "web/0", stage.store)
+    await quiet()
+    assert again["web/0"].term is None, "the verdict could not be saved, so neither may the lease be known"
+
+
+async def test_a_store_that_cannot_be_reached_is_logged_once(stage: Stage) -> None:
+    agent = await holder(stage)
+    stage.store.fault = "unreachable"
+    await stage.renewing(20)
+    stage.store.fault = "none"
+    await stage.renewing(2)
+    events = [event for event, _ in agent.logged if "store" in event]
+    assert events == ["the store is silent", "the store answers again"]
+
+
+async def test_waiting_for_a_debt_counts_on_the_unslewed_line(stage: Stage) -> None:
+    agent = await holder(stage)
+    await agent["web/0"].is_leader(20.0)
+    release = asyncio.create_task(agent["web/0"].release())
+    for _ in range(20):
+        stage.time.advance(1.0, slewed_by=0.08)
+        await quiet()
+    assert agent["web/0"].state == "ending", "a clock that is slewed to be fast shortens no debt"
+    await stage.renewing(2)
+    await release
