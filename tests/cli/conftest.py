@@ -37,10 +37,12 @@ class Done:
 class Tenure:
     """The command, pointed at a store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bytecode: Path) -> None:
         self.folder = folder
         self.url = f"sqlite://{folder}/tenure.db"
-        self.environment = {**os.environ, "TENURE_STORE": self.url}
+        # A hundred starts compile the same modules once, wherever else bytecode may or may not be kept.
+        self.environment = {**os.environ, "TENURE_STORE": self.url, "PYTHONPYCACHEPREFIX": str(bytecode)}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def __call__(self, *arguments: str | Path, code: int | None = 0, **environment: str) -> Done:
         """Run it; the exit code must be `code`, and whatever it says must not be a traceback."""
@@ -66,9 +68,14 @@ class Tenure:
         )
 
 
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bytecode")
+
+
 @pytest.fixture
-def tenure(tmp_path: Path) -> Tenure:
-    return Tenure(tmp_path)
+def tenure(tmp_path: Path, bytecode: Path) -> Tenure:
+    return Tenure(tmp_path, bytecode)
 
 
 @pytest.fixture
