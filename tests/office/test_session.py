@@ -1,0 +1,192 @@
+"""A session: what is sure of a lease, when it is renewed, and what an answer that comes late, twice or wrong is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenure.clock import NS_PER_S, Instant, ns
+from tenure.errors import Broken
+from tenure.office import decisions as d
+from tenure.office.session import Session
+from tenure.office.timing import Timing
+
+TIMING = Timing.for_lease(60)
+
+
+def at(seconds: float) -> Instant:
+    return Instant(ns(seconds), ns(seconds))
+
+
+def alive(*, confirm: bool = False) -> Session:
+    """Granted lease 7 at 0 s, answered at 0.1 s."""
+    session = Session(TIMING, confirm_renewals=confirm)
+    session.start(at(0))
+    session.granted(at(0.1), 1, 7, 60)
+    return session
+
+
+def kinds(decisions: Sequence[d.Decision]) -> list[str]:
+    return [type(decision).__name__ for decision in decisions]
+
+
+def sure_s(session: Session, now: float = 0.0) -> float:
+    return round(session.sure_ns(at(now)) / NS_PER_S, 3)
+
+
+def test_a_grant_is_sure_from_its_requests_sending() -> None:
+    assert sure_s(alive()) == 59.94
+
+
+def test_a_lease_is_saved_before_anything_is_put_with_it() -> None:
+    session = Session(TIMING)
+    session.start(at(0))
+    assert kinds(session.granted(at(0.1), 1, 7, 60)) == ["SaveLease", "LeaseBegun", "Moved"]
+
+
+def test_a_renewal_is_sent_every_seventh_of_the_lease_and_counts_for_nothing_under_way() -> None:
+    session = alive()
+    assert session.wake_in_ns(at(0.1)) == TIMING.renew_every_ns - ns(0.1)
+    assert session.tick(at(8.5)) == ()
+    assert session.tick(at(8.6)) == [d.SendRenew(2, 7)]
+    assert sure_s(session) == 59.94
+
+
+@given(st.floats(0, 0.99))
+def test_a_late_reply_counts_from_the_moment_its_request_was_sent(late_s: float) -> None:
+    session = alive()
+    session.tick(at(8.6))
+    session.renewed(at(8.6 + late_s), 2, 60)
+    assert sure_s(session, 8.6) == 59.94
+
+
+def test_a_shorter_ttl_than_was_asked_for_is_believed_and_a_longer_one_is_not() -> None:
+    session = alive()
+    session.tick(at(8.6))
+    session.renewed(at(8.7), 2, 600)
+    assert sure_s(session, 8.6) == 59.94
+    session.tick(at(17.2))
+    session.renewed(at(17.3), 3, 20)
+    assert sure_s(session, 8.6) == 59.94, "the earlier answer still holds"
+
+
+def test_after_its_time_out_the_stream_is_closed_and_what_still_comes_from_it_is_void() -> None:
+    session = alive()
+    session.tick(at(8.6))
+    assert kinds(session.tick(at(9.6))) == ["CloseStream", "Moved", "SendRenew"]
+    assert session.renewed(at(9.7), 2, 60) == ()
+    assert session.refused(at(9.7), 2) == ()
+    assert sure_s(session) == 59.94
+    assert session.in_flight
+
+
+def test_an_answer_that_comes_twice_counts_once() -> None:
+    session = alive()
+    session.tick(at(8.6))
+    session.renewed(at(8.7), 2, 60)
+    assert session.renewed(at(30), 2, 60) == ()
+    assert session.granted(at(30), 1, 9, 60) == ()
+    assert (session.lease, sure_s(session, 8.6)) == (7, 59.94)
+
+
+@pytest.mark.parametrize("how", ["refused", "ttl of nothing", "found gone by a commit"])
+def test_a_lease_that_is_gone_is_lost_at_once_and_another_is_asked_for(how: str) -> None:
+    session = alive()
+    session.tick(at(8.6))
+    match how:
+        case "refused":
+            decisions = session.refused(at(8.7), 2)
+        case "ttl of nothing":
+            decisions = session.renewed(at(8.7), 2, 0)
+        case _:
+            decisions = session.lease_gone(at(8.7), 7)
+            assert isinstance(decisions[0], d.CloseStream)
+            decisions = decisions[1:]
+    assert kinds(decisions) == ["SaveLease", "LeaseOver", "Moved", "SendGrant"]
+    assert (session.lease, session.lost) == (None, 1)
+    assert session.sure_ns(at(8.7)) < 0
+
+
+def test_a_commit_that_found_a_former_lease_gone_says_nothing_about_this_one() -> None:
+    session = alive()
+    assert session.lease_gone(at(1), 6) == ()
+    assert session.lease == 7
+
+
+def test_a_request_that_failed_is_sent_again_soon_but_not_at_once() -> None:
+    session = alive()
+    session.tick(at(8.6))
+    assert kinds(session.failed(at(8.61), 2)) == ["Moved"]
+    assert session.tick(at(8.62)) == ()
+    assert session.wake_in_ns(at(8.61)) == TIMING.retry_ns
+    assert kinds(session.tick(at(8.9))) == ["SendRenew"]
+
+
+def test_one_call_is_under_way_at_a_time_whoever_asks() -> None:
+    session = alive()
+    assert kinds(session.renew_now(at(1))) == ["SendRenew"]
+    assert session.renew_now(at(1.1)) == ()
+    assert session.tick(at(1.2)) == ()
+
+
+def test_a_restarted_agent_renews_its_saved_lease_and_believes_nothing_before_the_answer() -> None:
+    session = Session(TIMING)
+    assert session.start(at(0), 7) == [d.SendRenew(1, 7)]
+    assert (session.lease, session.resuming) == (None, True)
+    assert session.sure_ns(at(0)) < 0
+    assert kinds(session.renewed(at(0.1), 1, 60)) == ["LeaseBegun", "Moved"]
+    assert (session.lease, session.resumed) == (7, True)
+
+
+def test_a_restarted_agent_whose_lease_is_gone_begins_anew() -> None:
+    session = Session(TIMING)
+    session.start(at(0), 7)
+    assert kinds(session.refused(at(0.1), 1)) == ["SaveLease", "LeaseOver", "Moved", "SendGrant"]
+    session.granted(at(0.2), 2, 8, 60)
+    assert (session.lease, session.resumed) == (8, False)
+
+
+def test_only_an_agent_that_ends_revokes_its_lease() -> None:
+    session = alive()
+    assert kinds(session.close(at(1))) == ["SendRevoke", "SaveLease", "Moved"]
+    assert session.lease is None
+    assert session.tick(at(100)) == ()
+    assert session.wake_in_ns(at(1)) is None
+    with pytest.raises(Broken):
+        session.close(at(2))
+
+
+def test_a_host_that_has_slept_closes_its_stream_on_waking_before_it_hears_the_answer() -> None:
+    session = alive()
+    session.tick(at(8.6))
+    assert kinds(session.tick(at(80)))[:1] == ["CloseStream"]
+    session.renewed(at(80), 2, 60)
+    assert session.sure_ns(at(80)) < 0
+
+
+def test_where_renewals_must_be_confirmed_an_answer_counts_only_once_a_read_has_found_the_lease() -> None:
+    session = alive(confirm=True)
+    session.tick(at(8.6))
+    assert session.renewed(at(8.7), 2, 60) == [d.SendConfirm(3, 7, 60)]
+    assert sure_s(session) == 59.94
+    session.confirmed(at(8.8), 3, 7, 60, witness="member 1, term 4")
+    assert sure_s(session, 8.6) == 59.94
+
+
+@pytest.mark.parametrize(("lease", "witness"), [(None, "term 4"), (6, "term 4"), (7, "term 5")])
+def test_a_read_that_finds_another_lease_or_another_leader_of_the_store_confirms_nothing(
+    lease: int | None, witness: str
+) -> None:
+    session = alive(confirm=True)
+    session.tick(at(8.6))
+    session.renewed(at(8.7), 2, 60)
+    session.confirmed(at(8.8), 3, 7, 60, witness="term 4")
+    session.tick(at(17.2))
+    session.renewed(at(17.3), 4, 60)
+    session.confirmed(at(17.4), 5, lease, 60, witness=witness)
+    assert sure_s(session, 8.6) == 59.94
+    session.tick(at(17.9))
+    assert session.in_flight, "it is renewed again soon"
