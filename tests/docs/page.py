@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_BLOCK = re.compile(r"(?:^`(?P<file>[^`\n]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-_FOREGROUND = re.compile(r"^tenure (?:up|agent)\b|&$")
+_STEP = re.compile(
+    r"(?:^`(?P<file>[^`\n]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$|^<!-- test: (?P<hint>.+?) -->$",
+    re.MULTILINE | re.DOTALL,
+)
+_STAYS_OPEN = re.compile(r"^tenure (?:up|agent)\b")
+_EXPORT = re.compile(r"^export (\w+)=(.*)$")
 
 
 @dataclass(frozen=True)
-class Block:
-    """A fenced block: a file to write (`file`), shell lines to run (sh), or a session (console)."""
+class Step:
+    """A fenced block (a file to write if it has `file`, shell lines if `sh`, a session if `console`), or a `hint`: what a
+    reader does without typing a command."""
 
     kind: str
     body: str
     file: str | None
 
 
-def blocks(page: str) -> list[Block]:
-    """The blocks of a page of docs/, in order."""
+def steps(page: str) -> list[Step]:
+    """What a page of docs/ says to do, in order."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    return [Block(found["kind"], found["body"], found["file"]) for found in _BLOCK.finditer(text)]
+    return [
+        Step("hint", found["hint"], None) if found["hint"] else Step(found["kind"], found["body"], found["file"])
+        for found in _STEP.finditer(text)
+    ]
 
 
 def commands(session: str) -> list[str]:
@@ -39,14 +51,13 @@ def commands(session: str) -> list[str]:
     return [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
 
 
-class Terminal:
-    """A reader's terminal: one folder, one environment, commands one after another; those that stay open are kept."""
+class Reader:
+    """Who follows a page: one folder, one environment, commands one after another, terminals that stay open."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, instead: Mapping[str, str]) -> None:
         self.folder = folder
-        self._log = log
-        self._open: list[subprocess.Popen[bytes]] = []
-        folder.mkdir(parents=True, exist_ok=True)
+        self.open: dict[str, subprocess.Popen[bytes]] = {}
+        self._instead = instead
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("TENURE_", "JUJU_"))},
             "HOME": str(folder),
@@ -54,37 +65,92 @@ class Terminal:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
 
-    def follow(self, page: str) -> dict[str, str]:
+    def follow(self, page: str, hints: Mapping[str, Callable[[], object]] | None = None) -> dict[str, str]:
         """Do all that the page says. Returns what each command printed. A command that fails, fails the test."""
         printed: dict[str, str] = {}
-        for block in blocks(page):
-            if block.file:
-                path = self.folder / block.file
+        for step in steps(page):
+            if step.kind == "hint":
+                (hints or {})[step.body]()
+            elif step.file:
+                path = self.folder / step.file
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(block.body, encoding="utf-8")
-            elif block.kind == "sh":
-                self.type(block.body)
-            elif block.kind == "console":
-                for command in commands(block.body):
+                path.write_text(step.body, encoding="utf-8")
+            elif step.kind == "sh":
+                if not step.body.startswith("make "):
+                    self.type(step.body)
+            elif step.kind == "console":
+                for command in commands(step.body):
                     printed[command] = self.type(command)
         return printed
 
     def type(self, command: str) -> str:
-        """Run a command; one that stays in the foreground is left running, as in a terminal of its own."""
-        if _FOREGROUND.search(command):
-            with self._log.open("ab") as sink:
-                self._open.append(
-                    subprocess.Popen(
-                        ["bash", "-c", f"exec {command.rstrip('&')}"],
-                        cwd=self.folder,
-                        env=self.environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=sink,
-                        stderr=sink,
-                        start_new_session=True,
-                    )
-                )
+        """Type it into a terminal, one of its own for what stays in the foreground."""
+        for written, meant in self._instead.items():
+            command = command.replace(written, meant)
+        if export := _EXPORT.match(command):
+            value = self._run(f"printf %s {export[2]}")
+            if export[1] != "PATH":
+                self.environment[export[1]] = value
             return ""
+        if _STAYS_OPEN.match(command):
+            self.start(command)
+            return ""
+        return self._run(command)
+
+    def start(self, command: str) -> None:
+        """A terminal in which something runs until it is told to end; returns once that can be seen from another one."""
+        log = self.folder / f"terminal-{len(list(self.folder.glob('terminal-*.log')))}.log"
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+        self.open[command] = process
+
+        def seen() -> bool:
+            assert process.poll() is None, f"{command} ended with {process.returncode}:\n{self.said()}"
+            if command.startswith("tenure up"):
+                return bool(self.status()["applications"])
+            return " runs, " in log.read_text(errors="replace")
+
+        until(seen, within_s=30, what=command)
+
+    def status(self) -> dict[str, Any]:
+        """The model as it stands; an empty one while there is no store."""
+        try:
+            found: dict[str, Any] = json.loads(self._run("tenure status --format json"))
+        except AssertionError as error:
+            if "there is no store" not in str(error):
+                raise
+            return {"machines": {}, "applications": {}}
+        return found
+
+    def said(self) -> str:
+        """The last of what the open terminals show."""
+        logs = sorted(self.folder.glob("terminal-*.log"))
+        return "\n".join(f"{log.name}:\n{log.read_text(errors='replace')[-2000:]}" for log in logs)
+
+    def close(self) -> None:
+        """Ctrl-C in every terminal that is still open; what doesn't end is killed, and fails the test."""
+        stuck = []
+        for command, process in reversed(self.open.items()):
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                stuck.append(command)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.open.clear()
+        assert stuck == [], f"Ctrl-C did not end it:\n{self.said()}"
+
+    def _run(self, command: str) -> str:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             cwd=self.folder,
@@ -95,30 +161,17 @@ class Terminal:
             timeout=100,
             check=False,
         )
-        log = self._log.read_text(errors="replace")[-3000:] if self._log.exists() else ""
-        assert done.returncode == 0, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}\n{log}"
+        ended = f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}\n{self.said()}"
+        assert done.returncode == 0, ended
         return done.stdout
-
-    def close(self) -> None:
-        """Ctrl-C in every terminal that is still open; what doesn't end is killed, and fails the test."""
-        stuck = []
-        for process in reversed(self._open):
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                stuck.append(process.args)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        assert stuck == [], "Ctrl-C did not end it"
 
 
 @contextlib.contextmanager
-def terminal(folder: Path) -> Iterator[Terminal]:
-    """A terminal that is closed at the end."""
-    opened = Terminal(folder / "reader", folder / "foreground.log")
+def reader(folder: Path, instead: Mapping[str, str] | None = None) -> Iterator[Reader]:
+    """Somebody who follows a page in an empty folder; `instead`: what they write for what the page has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    someone = Reader(folder, instead or {})
     try:
-        yield opened
+        yield someone
     finally:
-        opened.close()
+        someone.close()

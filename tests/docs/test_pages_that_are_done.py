@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.docs.page import blocks, commands, terminal
+from tests.docs.page import ROOT, commands, reader, steps
+from tests.waiting import until
 
 HOW_TO = "how-to/share-one-time-settings.md"
+TUTORIAL = "tutorial/first-failover.md"
 
 
 def test_the_how_to_has_the_two_functions_word_for_word() -> None:
-    code = next(block.body for block in blocks(HOW_TO) if block.file == "token/lib/token_hook.py")
+    code = next(step.body for step in steps(HOW_TO) if step.file == "token/lib/token_hook.py")
     assert (
         """def set_shared_settings():
     if is_leader():
@@ -34,19 +38,46 @@ def test_the_how_to_has_the_two_functions_word_for_word() -> None:
     )
 
 
+def test_a_session_is_read_as_its_prompts() -> None:
+    assert commands("$ one\nits answer\n$ two \\\n  words\n") == ["one", "two   words"]
+
+
 @pytest.mark.slow
 def test_settings_are_made_once_as_the_how_to_says(tmp_path: Path) -> None:
-    with terminal(tmp_path) as reader:
-        printed = reader.follow(HOW_TO)
-        settings = json.loads(reader.type("tenure settings token --format json"))
-        status = json.loads(reader.type("tenure status token --format json"))
-    said = [text for command, text in printed.items() if command == "tenure settings token"]
-    assert settings["token"] in said[0]
-    units = status["applications"]["token"]["units"]
+    with reader(tmp_path) as someone:
+        printed = someone.follow(HOW_TO)
+        settings = json.loads(someone.type("tenure settings token --format json"))
+        units = someone.status()["applications"]["token"]["units"]
+    assert settings["token"] in printed["tenure settings token"]
     assert len(units) == 3
     assert {unit["workload-status"]["current"] for unit in units.values()} == {"active"}
     assert units["token/1"]["leader"]
 
 
-def test_a_session_is_read_as_its_prompts() -> None:
-    assert commands("$ one\nits answer\n$ two \\\n  words\n") == ["one", "two   words"]
+@pytest.mark.slow
+def test_the_tutorial_shows_a_failover_and_a_transfer(tmp_path: Path) -> None:
+    leaders: list[str] = []
+    instead = {"/tmp/first-failover": str(tmp_path / "world"), "examples/": f"{ROOT}/examples/"}
+    with reader(tmp_path / "reader", instead) as someone:
+
+        def kill() -> None:
+            leaders.append(someone.type("tenure leader web").strip())
+            command = next(typed for typed in someone.open if f"--machine m{leaders[0][-1]} " in typed)
+            leaders.append(command)
+            process = someone.open.pop(command)
+            process.send_signal(signal.SIGQUIT)
+            assert process.wait(timeout=5) == -signal.SIGQUIT
+            until(lambda: "expired" in someone.type("tenure history web"), within_s=15, what="the lease's end")
+            until(lambda: someone.type("tenure history web").count("holds it") == 1, within_s=5, what="an election")
+
+        hints = {
+            "kill the leader's agent": kill,
+            "start it again": lambda: someone.start(leaders[1]),
+            "end": someone.close,
+        }
+        printed = someone.follow(TUTORIAL, hints)
+    assert "surely gives" in printed['tenure is-leader "$(tenure leader web)"']
+    history = printed["tenure history web"]
+    assert re.findall(r"web/(\d) .* (expired|transferred|holds it)", history)[0] == (leaders[0][-1], "expired")
+    assert re.search(r"web/2 .*holds it", history)
+    assert not (tmp_path / "world").exists()
