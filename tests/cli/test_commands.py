@@ -15,9 +15,11 @@ from msgspec.structs import replace
 
 from tenure.clock import boot_id
 from tenure.model.layout import Layout
+from tenure.model.mirror import Mirror
 from tenure.model.records import Machine, Settings, encode
-from tenure.model.requests import answer, pending
-from tenure.model.view import read_model
+from tenure.model.requests import Kind, answer, pending
+from tenure.model.snapshot import MirrorSnapshot
+from tenure.model.view import ModelView, read_model
 from tenure.names import UnitName
 from tenure.office.records import TermRecord
 from tenure.office.records import encode as encode_office
@@ -217,14 +219,18 @@ async def test_wait_returns_when_it_is_so_and_exits_124_when_the_time_is_over(
     assert (waiting.returncode, out, err) == (0, "", "")
 
 
-async def until_asked(store: Store, layout: Layout, kind: Any) -> tuple[str, str]:
+async def until_asked(store: Store, layout: Layout, kind: Kind) -> tuple[str, str]:
+    """The unit and the id of a request that a command makes."""
+    mirror = Mirror(store, layout.prefix)
+    await mirror.start()
+
+    def asked(snapshot: MirrorSnapshot) -> bool:
+        return bool(pending(ModelView(snapshot, layout), "web", kind))
+
     async with asyncio.timeout(20):
-        while True:
-            found = pending(await read_model(store, layout), "web", kind)
-            if found:
-                unit, request_id, _ = found[0]
-                return str(unit.name), request_id
-            await asyncio.sleep(0.02)
+        found = pending(ModelView(await mirror.wait_until(asked), layout), "web", kind)
+    await mirror.close()
+    return str(found[0][0].name), found[0][1]
 
 
 async def test_transfer_returns_when_the_unit_leads(tenure: Tenure, charm: Path, store: Store, layout: Layout) -> None:

@@ -95,7 +95,7 @@ _THIS = str(Path(__file__).relative_to(ROOT))
 
 # Wall-clock time is for people alone. Each of these says when something happened; nothing is decided by it.
 MAY_READ_THE_WALL_CLOCK = {
-    "src/tenure/wall.py": "the one place that makes times for people to read",
+    "src/tenure/model/walltime.py": "the one place that makes times for people to read",
 }
 
 

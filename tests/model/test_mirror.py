@@ -16,6 +16,7 @@ from tenure.model.snapshot import MirrorSnapshot
 from tenure.store.api import Batch, Delete, DeletePrefix, Item, Put, Snapshot
 from tenure.store.memory import MemoryStore
 from tenure.store.world import MemoryWorld
+from tests.waiting import until_async
 
 PREFIX = "/m/"
 LIMIT_S = 10
@@ -141,9 +142,7 @@ async def test_a_silent_store_leaves_the_last_snapshot_and_says_since_when(store
     assert was_silent is None
     store.cut.set()
     reads = store.reads
-    async with asyncio.timeout(LIMIT_S):
-        while store.reads < reads + 2:
-            await asyncio.sleep(0.01)
+    await until_async(lambda: store.reads >= reads + 2)
     assert mirror.silent_since is not None
     assert mirror.current is standing
 
@@ -158,9 +157,7 @@ async def test_start_waits_for_a_store_that_is_silent(store: FlakyStore) -> None
     store.cut.set()
     mirror = Mirror(store, PREFIX)
     starting = asyncio.create_task(mirror.start())
-    async with asyncio.timeout(LIMIT_S):
-        while store.reads < 2:
-            await asyncio.sleep(0.01)
+    await until_async(lambda: store.reads >= 2)
     assert not starting.done()
     store.cut.clear()
     async with asyncio.timeout(LIMIT_S):

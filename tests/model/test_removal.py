@@ -17,6 +17,7 @@ from tenure.model.view import ModelView
 from tenure.names import UnitName
 from tenure.store.api import Delete, Put, Store
 from tests.model.staging import leads, machine_up, present, says
+from tests.waiting import until_async
 
 View = Callable[[], Awaitable[ModelView]]
 W0, W1 = UnitName("web", 0), UnitName("web", 1)
@@ -136,8 +137,7 @@ async def test_by_force_a_unit_without_its_agent_goes_only_when_its_term_is_over
     async with asyncio.timeout(10):
         for key in (layout.machine("m0"), layout.unit_present(W0)):
             await store.commit([], [Delete(key)])
-            while len(said) < 1:
-                await asyncio.sleep(0.005)
+            await until_async(lambda: said)
             assert 0 in (await view()).application("web").units, "it holds the office still"
         await store.commit([], [Delete(layout.holder("web", "leader"))])
         await gone

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.cli.output import emit, table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @shared.command(prints=True)
-@click.argument("application", type=shared.Application(), metavar="APP")
+@click.argument("application", type=values.Application(), metavar="APP")
 @click.argument("options", nargs=-1, metavar="[NAME=VALUE… | NAME]")
 @click.option("--reset", multiple=True, metavar="NAME,…", help="Set these back to their defaults.")
 async def command(
@@ -41,10 +41,10 @@ async def command(
 
     names = [name for text in reset for name in text.split(",") if name]
     one = options[0] if len(options) == 1 and "=" not in options[0] and not names else None
-    values = {} if one else shared.assignments(options)
+    changes = {} if one else values.assignments(options)
     async with shared.opened(settings) as store:
-        if values or names:
-            await configure(store, settings.layout, application, values, names)
+        if changes or names:
+            await configure(store, settings.layout, application, changes, names)
             return
         info = (await read_model(store, settings.layout)).application(application).info
     if one is None:

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.cli.output import emit
 
 
 @shared.command(prints=True)
 @click.argument("charm", type=click.Path(path_type=Path))
-@click.argument("application", required=False, type=shared.Application(), metavar="[APP]")
+@click.argument("application", required=False, type=values.Application(), metavar="[APP]")
 @click.option("-n", "--num-units", default=1, show_default=True, type=click.IntRange(0, 1000), help="How many units.")
 @click.option(
-    "--to", default=(), type=shared.Machines(), metavar="M,M…",
+    "--to", default=(), type=values.Machines(), metavar="M,M…",
     help="Their machines, which need not be up yet.  [default: live ones with the fewest units]",
 )  # fmt: skip
 @click.option("--config", multiple=True, metavar="NAME=VALUE", help="An option of the charm's; @FILE: from a file.")
 @click.option(
-    "--lease", type=shared.Duration(), help="How long a lease lasts unrenewed, in whole seconds.  [default: 60s]"
+    "--lease", type=values.Duration(), help="How long a lease lasts unrenewed, in whole seconds.  [default: 60s]"
 )
-@click.option("--guarantee", type=shared.Duration(), help="How long is-leader stays true.  [default: half the lease]")
+@click.option("--guarantee", type=values.Duration(), help="How long is-leader stays true.  [default: half the lease]")
 async def command(
     settings: shared.Settings,
     charm: Path,
@@ -56,13 +56,20 @@ async def command(
     if ttl_s != int(ttl_s) or ttl_s < 1:
         raise BadInput(f"a lease of {ttl_s:g} s", hint="whole seconds, at least one: --lease 6s")
     timing = Timing.for_lease(int(ttl_s), guarantee)
-    values = shared.assignments(config)
+    set_options = values.assignments(config)
     read = read_charm(charm)
     for warning in read.warnings:
         shared.note(f"warning: {warning}")
     async with shared.opened(settings, make=True) as store:
         made = await deploy(
-            store, settings.layout, read, application=application, units=num_units, to=to, config=values, timing=timing
+            store,
+            settings.layout,
+            read,
+            application=application,
+            units=num_units,
+            to=to,
+            config=set_options,
+            timing=timing,
         )
     document = {"application": made.application, "units": [str(unit) for unit in made.units]}
     emit(settings.format, document, lambda: "\n".join(document["units"]))

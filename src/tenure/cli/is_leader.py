@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.cli.output import emit
 from tenure.names import UnitName
 
@@ -20,8 +20,8 @@ _CODES = {"yes": 0, "no": 1, "unknown": 3}
 
 
 @shared.command(prints=True)
-@click.argument("unit", type=shared.Unit(), metavar="UNIT")
-@click.option("--for", "span", type=shared.Duration(), help="For how long at the least.  [default: the guarantee]")
+@click.argument("unit", type=values.Unit(), metavar="UNIT")
+@click.option("--for", "span", type=values.Duration(), help="For how long at the least.  [default: the guarantee]")
 async def command(settings: shared.Settings, unit: UnitName, span: float | None) -> int:
     """Ask whether a unit leads, and for how long surely.
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.cli.output import emit
 
 
 @shared.command(prints=True)
-@click.argument("application", type=shared.Application(), metavar="APP")
+@click.argument("application", type=values.Application(), metavar="APP")
 async def command(settings: shared.Settings, application: str) -> None:
     """Print the unit that leads an application.
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.cli.ending import end
 from tenure.names import UnitName
 
 
 @shared.command()
-@click.argument("units", nargs=-1, required=True, type=shared.Unit(), metavar="UNIT…")
+@click.argument("units", nargs=-1, required=True, type=values.Unit(), metavar="UNIT…")
 @click.option(
     "--force", is_flag=True, help="End them whatever their hooks do; without their agent, at their leases' end."
 )
 @click.option("--wait", is_flag=True, help="Return only when they are gone.")
-@click.option("--timeout", type=shared.Duration(), help="How long to wait for that.  [default: for ever]")
+@click.option("--timeout", type=values.Duration(), help="How long to wait for that.  [default: for ever]")
 @click.option("--no-prompt", is_flag=True, hidden=True, help="Nothing is ever asked.")
 async def command(
     settings: shared.Settings,

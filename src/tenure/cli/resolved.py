@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.names import UnitName
 
 
 @shared.command()
-@click.argument("units", nargs=-1, required=True, type=shared.Unit(), metavar="UNIT…")
+@click.argument("units", nargs=-1, required=True, type=values.Unit(), metavar="UNIT…")
 @click.option("--no-retry", is_flag=True, help="Count the hook as done, without running it again.")
 @click.option(
-    "--timeout", type=shared.Duration(), default="30s", show_default=True, help="How long to wait for the agent."
+    "--timeout", type=values.Duration(), default="30s", show_default=True, help="How long to wait for the agent."
 )
 async def command(settings: shared.Settings, units: tuple[UnitName, ...], no_retry: bool, timeout: float) -> None:
     """Let a unit go on whose hook has failed.

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.cli.output import as_yaml, emit
 
 
 @shared.command(prints=True)
-@click.argument("application", type=shared.Application(), metavar="APP")
+@click.argument("application", type=values.Application(), metavar="APP")
 @click.argument("key", required=False)
 async def command(settings: shared.Settings, application: str, key: str | None) -> None:
     """Show the leader settings, or one of them.
@@ -29,10 +29,10 @@ async def command(settings: shared.Settings, application: str, key: str | None) 
     from tenure.model.view import read_model
 
     async with shared.opened(settings) as store:
-        values = dict((await read_model(store, settings.layout)).application(application).settings)
+        found = dict((await read_model(store, settings.layout)).application(application).settings)
     if key is None:
-        emit(settings.format, values, lambda: as_yaml(values).rstrip("\n") if values else "")
+        emit(settings.format, found, lambda: as_yaml(found).rstrip("\n") if found else "")
         return
-    if key not in values:
+    if key not in found:
         raise NoSuchThing(f'the leader of {application} has set no "{key}"', hint=f"tenure settings {application}")
-    emit(settings.format, values[key], lambda: values[key])
+    emit(settings.format, found[key], lambda: found[key])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.cli.output import emit, table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 
 @shared.command(prints=True)
-@click.argument("application", required=False, type=shared.Application(), metavar="[APP]")
+@click.argument("application", required=False, type=values.Application(), metavar="[APP]")
 @click.option("--watch", "-w", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
 async def command(settings: shared.Settings, application: str | None, watch: bool) -> None:
     """Show applications, units and who leads.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 from tenure.names import UnitName
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @shared.command()
-@click.argument("unit", type=shared.Unit(), metavar="UNIT")
+@click.argument("unit", type=values.Unit(), metavar="UNIT")
 @click.option("--now", is_flag=True, help="Don't wait until what is-leader has promised has run out; history tells.")
-@click.option("--timeout", type=shared.Duration(), help="How long at most.  [default: twice the lease]")
+@click.option("--timeout", type=values.Duration(), help="How long at most.  [default: twice the lease]")
 async def command(settings: shared.Settings, unit: UnitName, now: bool, timeout: float | None) -> None:
     """Hand leadership over to a unit.
 

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 
 LINE_MAX = 64 * 1024
 """Bytes of one line of a log that are shown; the agent's own log file has it whole."""
@@ -170,7 +170,7 @@ def place(given: Path | None) -> Iterator[Path]:
 
 @shared.command()
 @click.argument("charm", type=click.Path(path_type=Path))
-@click.argument("application", required=False, type=shared.Application(), metavar="[APP]")
+@click.argument("application", required=False, type=values.Application(), metavar="[APP]")
 @click.option(
     "-n",
     "--num-units",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, values
 
 if TYPE_CHECKING:
     from tenure.model.view import ModelView
@@ -18,11 +18,11 @@ _FOR = ("active", "idle", "leader")
 
 
 @shared.command()
-@click.argument("application", type=shared.Application(), metavar="APP")
+@click.argument("application", type=values.Application(), metavar="APP")
 @click.option(
     "--for", "wanted", multiple=True, required=True, type=click.Choice(_FOR), help="What for; all, if several."
 )
-@click.option("--timeout", type=shared.Duration(), help="How long at most.  [default: for ever]")
+@click.option("--timeout", type=values.Duration(), help="How long at most.  [default: for ever]")
 async def command(settings: shared.Settings, application: str, wanted: tuple[str, ...], timeout: float | None) -> None:
     """Wait until an application is active or idle, or has a leader.
 
