@@ -217,3 +217,28 @@ async def test_what_is_written_as_json_or_yaml_is_read_as_it_was(pairs: dict[str
 async def test_a_large_file_is_parsed_beside_the_event_loop() -> None:
     pairs = {"a": "x" * PARSE_IN_LOOP_MAX, "b": "y"}
     assert await key_value_file(json.dumps(pairs).encode(), "f") == pairs
+
+
+@pytest.mark.parametrize("text", ["# nothing\n", "---\n", "null\n", "~", "--- {}\n", "\n\n"])
+async def test_a_file_of_nothing_is_no_pairs(text: str) -> None:
+    assert await key_value_file(text.encode(), "f") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &x 1\nb: *x\n", 'f: the value of "b" is not a scalar'),
+        ("a: !!map {}\n", 'f: the value of "a" is not a scalar'),
+        ("a: 1\n b: 2\n", "f is not valid YAML, line 2: mapping values are not allowed in this context"),
+        ("\ta: 1\n", "f is not valid YAML, line 1: found character that cannot start any token"),
+    ],
+)
+async def test_yaml_that_is_no_flat_map_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ToolError) as raised:
+        await key_value_file(text.encode(), "f")
+    assert str(raised.value) == message
+
+
+async def test_tags_and_quotes_say_what_is_text() -> None:
+    text = "a: !!str null\nb: !!null x\nc: 'null'\nd: \"~\"\n"
+    assert await key_value_file(text.encode(), "f") == {"a": "null", "b": "", "c": "null", "d": "~"}

@@ -155,7 +155,5 @@ async def test_settings_that_no_key_can_hold_are_refused_whole(world: UnitWorld)
     files = {"f": b"a: " + b"x" * VALUE_MAX}
     code, said = await failure(world.context(), "leader-set", "--file", "f", "b=1", files=files)
     assert code == 1
-    assert said.startswith(
-        "ERROR cannot write leadership settings: cannot write settings: a value of "
-    )
+    assert said.startswith("ERROR cannot write leadership settings: cannot write settings: a value of ")
     assert await world.settings() == {}

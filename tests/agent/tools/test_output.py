@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.agent.tools.output import go_quote, go_quoted_list, shape
+from tenure.agent.tools.output import SHAPED_IN_LOOP_MAX, go_quote, go_quoted_list, shape, shape_aside, weight
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,11 @@ def test_texts_are_quoted_as_go_quotes_them(text: str, quoted: str) -> None:
 
 def test_a_list_of_texts_is_quoted_as_go_quotes_it() -> None:
     assert go_quoted_list(["a", "b c"]) == '["a" "b c"]'
+
+
+@pytest.mark.parametrize("form", ["smart", "json", "yaml"])
+async def test_what_is_large_is_shaped_beside_the_event_loop_and_the_same(form: str) -> None:
+    large = {f"key{number}": ["x" * 100] for number in range(1000)}
+    assert weight(large) > SHAPED_IN_LOOP_MAX
+    assert await shape_aside(large, form) == shape(large, form)
+    assert await shape_aside({"a": True, "b": [1.5]}, form) == shape({"a": True, "b": [1.5]}, form)

@@ -239,26 +239,45 @@ def _json_text(value: Any) -> str | None:
 
 
 def _yaml_pairs(text: str, what: str) -> Pairs:
+    # Event by event, not as a tree: each step lets the event loop's thread in between, and nothing nests.
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    pairs: Pairs = []
     try:
-        node = yaml.compose(text, Loader=loader)
-    except (yaml.YAMLError, RecursionError) as error:
+        if not _begins_map(yaml, events, what):
+            return pairs
+        while not isinstance(key := next(events), yaml.MappingEndEvent):
+            if not isinstance(key, yaml.ScalarEvent):
+                raise ToolError(f"{what}, line {key.start_mark.line + 1}: a key is not a scalar")
+            value = next(events)
+            pairs.append((key.value, _yaml_text(value) if isinstance(value, yaml.ScalarEvent) else None))
+            if pairs[-1][1] is None:
+                break
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
-        raise ToolError(f"{what} is not valid YAML{where}: {getattr(error, 'problem', None) or 'too deep'}") from None
-    if node is None:
-        return []
-    if not isinstance(node, yaml.MappingNode):
-        raise ToolError(f"{what} does not hold a map of keys and values")
-    pairs: Pairs = []
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise ToolError(f"{what}, line {key.start_mark.line + 1}: a key is not a scalar")
-        pairs.append((key.value, _yaml_text(value) if isinstance(value, yaml.ScalarNode) else None))
+        why = getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read"
+        raise ToolError(f"{what} is not valid YAML{where}: {why}") from None
     return pairs
 
 
-def _yaml_text(node: Any) -> str:
-    return "" if node.tag == "tag:yaml.org,2002:null" else str(node.value)
+def _begins_map(yaml: Any, events: Iterator[Any], what: str) -> bool:
+    """Whether a map follows; not, in an empty file."""
+    for event in events:
+        if isinstance(event, yaml.MappingStartEvent):
+            return True
+        empty = isinstance(event, yaml.ScalarEvent) and not _yaml_text(event)
+        if isinstance(event, yaml.StreamEndEvent) or empty:
+            return False
+        if not isinstance(event, (yaml.StreamStartEvent, yaml.DocumentStartEvent)):
+            break
+    raise ToolError(f"{what} does not hold a map of keys and values")
+
+
+_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+
+
+def _yaml_text(scalar: Any) -> str:
+    plain = scalar.implicit[0] and scalar.value in _NULLS
+    return "" if plain or scalar.tag == "tag:yaml.org,2002:null" else str(scalar.value)

@@ -154,7 +154,7 @@ class Tool:
         until = None
         if isinstance(value, Timed):
             value, until = value.value, value.print_until
-        shaped = output.shape(value, options["format"])
+        shaped = await output.shape_aside(value, options["format"])
         return Result(stdout=shaped, stderr=warning, print_until=until, output_file=options["output"] or None)
 
 

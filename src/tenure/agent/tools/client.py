@@ -5,6 +5,7 @@ tool's name to it. It starts as fast as a bare interpreter, because it imports n
 without the interpreter's clean-up. What the frames mean is in `wire.py`.
 """
 
+import _signal
 import _socket
 import posix
 import sys
@@ -118,6 +119,7 @@ def answer(body: bytes) -> None:
 
 def main() -> "NoReturn":
     """Ask, and print the answer. A True that came too late three times over is asked for no more: the agent says no."""
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # Python's own handler would print a traceback
     context = variable("JUJU_CONTEXT_ID")
     address = variable("JUJU_AGENT_SOCKET_ADDRESS")
     variable("JUJU_AGENT_SOCKET_NETWORK")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import yaml
+
+SHAPED_IN_LOOP_MAX = 8192
+"""Characters of a value that is shaped in the event loop: some milliseconds' worth of YAML."""
 
 
 def shape(value: Any, form: str) -> bytes:
@@ -24,6 +28,24 @@ def shape(value: Any, form: str) -> bytes:
         if isinstance(value, (list, tuple)) and all(isinstance(line, str) for line in value):
             return "".join(f"{line}\n" for line in value).encode("utf-8")
     return go_yaml(value).encode("utf-8")
+
+
+async def shape_aside(value: Any, form: str) -> bytes:
+    """The same; what is large is shaped beside the event loop, whose renewals can't wait for it."""
+    if weight(value) <= SHAPED_IN_LOOP_MAX:
+        return shape(value, form)
+    return await asyncio.to_thread(shape, value, form)
+
+
+def weight(value: Any) -> int:
+    """About how many characters a value has, and one for each part."""
+    if isinstance(value, str):
+        return 1 + len(value)
+    if isinstance(value, dict):
+        return 1 + sum(weight(key) + weight(inner) for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return 1 + sum(map(weight, value))
+    return 1
 
 
 def go_json(value: Any) -> str:
