@@ -104,9 +104,6 @@ class Worker:
     def _pause(self, database: Database) -> float:
         """Do the next write if that is possible now; returns how long to listen for other calls before the next try."""
         call = self._writes[0]
-        if call.answer.cancelled():
-            self._writes.popleft()
-            return 0.0
         try:
             if database.writer.try_exclusive():
                 self._writes.popleft()
