@@ -1,0 +1,42 @@
+"""Which machines the simulation drives: production's, or ones with a bug planted in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tenure.office.candidacy import Candidacy
+from tenure.office.session import Session
+from tenure.simulation.clocks import HostClock
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """What is driven. The flags are rules of the drivers and tools, which a planted bug switches off."""
+
+    session: Any = Session
+    candidacy: Any = Candidacy
+    clock: type[HostClock] = HostClock
+    fenced: bool = True
+    """Writes made as leader compare the term."""
+    compared: bool = True
+    """They compare the key's own mod revision, too."""
+    bound: bool = True
+    """A hook is bound to the term of its first True, and so is what it writes."""
+    checked_print: bool = True
+    """A tool reads its clocks as it prints."""
+    closes_streams: bool = True
+    """What comes from a stream that was closed is void."""
+    durable_endings: bool = True
+    """A verdict is on disk before what follows from it."""
+    revokes_at_start: bool = False
+    """A restarted agent ends its forerunner's lease and takes a new one."""
+    counts_orphans: bool = True
+    """A hook that leaves children behind is owed in full."""
+    waits_to_leave: bool = True
+    """A lease is revoked only when all of its candidacies have left."""
+    scope_outlasts: bool = True
+    """An end on purpose waits for what runs on the term."""
+
+
+PRODUCTION = Machines()

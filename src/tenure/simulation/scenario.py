@@ -1,0 +1,142 @@
+"""What one seed's world is like, drawn from the seed: how many agents and offices, how long their leases, which faults."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from tenure.clock import NS_PER_S
+from tenure.defaults import DRIFT
+from tenure.office.timing import Timing
+
+TTLS_S = (10, 15, 20, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What messages and mirrors suffer: chances for each message, lengths in nanoseconds."""
+
+    lost: float = 0.0
+    late: float = 0.0
+    doubled: float = 0.0
+    refused: float = 0.0
+    """Not taken at all, and told so at once: the one failure that is sure."""
+    mirror_late: float = 0.0
+    late_ns: int = 0
+    """How late the late ones are, at most."""
+
+
+FINE = Weather()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One world. `weights`: how often each kind of fault and of operator's wish comes, against the others."""
+
+    seed: int
+    agents: int
+    hosts: int
+    offices: tuple[tuple[str, ...], ...]
+    """The offices of each application; the first is its leader."""
+    timings: tuple[Timing, ...]
+    """The lease of each application."""
+    rates: tuple[float, ...]
+    """Each host's clock against real time; the last is the store's."""
+    weather: Weather
+    fault_every_ns: int
+    hook_every_ns: int
+    ask_every_ns: int
+    epoch_ns: int
+    """How long faults go on before all is healed, and progress is asked for."""
+    weights: dict[str, float]
+    dies: float
+    """The chance of an agent to be killed between two decisions where that may matter."""
+    freezes: float
+    """The chance of an agent to be stopped there."""
+    may_end_early: bool
+    confirm_renewals: bool
+    ends_late: bool
+    answers_longer: bool
+
+    @property
+    def ttl_ns(self) -> int:
+        """The longest lease."""
+        return max(timing.ttl_ns for timing in self.timings)
+
+
+FAULTS = {
+    "cut off": 2.0,
+    "requests cut off": 1.5,
+    "answers cut off": 1.5,
+    "store silent": 1.0,
+    "store stalled": 1.0,
+    "agent stopped": 2.0,
+    "agent killed": 3.0,
+    "agent killed thrice": 0.3,
+    "host rebooted": 0.5,
+    "host asleep": 1.0,
+    "clock slewed": 1.5,
+    "mirror stalled": 1.5,
+    "storm": 0.7,
+}
+WISHES = {
+    "transfer": 3.0,
+    "transfer at once": 0.4,
+    "release": 1.5,
+    "release at once": 0.4,
+    "SIGTERM": 1.2,
+    "unit removed": 0.8,
+    "key deleted by hand": 0.15,
+}
+
+
+def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = False) -> Scenario:
+    """The world of a seed. Most worlds lack some kinds of faults, so that what others would hide shows in them."""
+    dice = random.Random(seed ^ 0x7E4012E)
+    ttl_s = dice.choice(TTLS_S)
+    applications = 2 if ttl_s >= 30 and dice.random() < 0.5 else 1
+    agents = dice.choice((2, 3, 3, 4)) if ttl_s >= 15 else dice.choice((2, 3))
+    hosts = agents - 1 if agents > 2 and dice.random() < 0.25 else agents
+    offices = tuple(
+        (f"{name}/leader", f"{name}/cron") if dice.random() < 0.5 else (f"{name}/leader",)
+        for name in ("web", "db")[:applications]
+    )
+    timings = []
+    for _ in range(applications):
+        timing = Timing.for_lease(ttl_s)
+        if dice.random() < 0.3:
+            least, most = timing.renew_every_ns / NS_PER_S, timing.sure_ns(ttl_s) / NS_PER_S - ttl_s / 7
+            timing = Timing.for_lease(ttl_s, round(least + (most - least) * (0.1 + 0.75 * dice.random()), 3))
+        timings.append(timing)
+    skew = [dice.choice((-1.0, 1.0, 2 * dice.random() - 1)) for _ in range(hosts + 1)]
+    weights = {kind: weight * dice.choice((0.0, 0.5, 1.0, 1.0, 2.0)) for kind, weight in (FAULTS | WISHES).items()}
+    weights["agent killed"] += 0.5
+    calm = dice.random() < 0.2
+    weather = FINE if calm else Weather(
+        lost=dice.choice((0.0, 0.01, 0.05)),
+        late=dice.choice((0.0, 0.02, 0.06)),
+        doubled=dice.choice((0.0, 0.02, 0.05)),
+        refused=dice.choice((0.0, 0.01)),
+        mirror_late=dice.choice((0.0, 0.1, 0.3)),
+        late_ns=int(ttl_s * NS_PER_S * dice.choice((0.1, 0.5, 1.5))),
+    )
+    return Scenario(
+        seed=seed,
+        agents=agents,
+        hosts=hosts,
+        offices=offices,
+        timings=tuple(timings),
+        rates=tuple(1.0 + part * DRIFT / 2 for part in skew),
+        weather=weather,
+        fault_every_ns=int(ttl_s * NS_PER_S * dice.choice((0.5, 1.0, 2.0))),
+        hook_every_ns=int(ttl_s * NS_PER_S * dice.choice((0.2, 0.5, 1.0))),
+        ask_every_ns=int(ttl_s * NS_PER_S * dice.choice((0.15, 0.4, 2.0))),
+        epoch_ns=600 * NS_PER_S,
+        weights=weights,
+        dies=dice.choice((0.0, 0.01, 0.04)),
+        freezes=dice.choice((0.0, 0.01, 0.03)),
+        may_end_early=may_end_early,
+        confirm_renewals=confirm_renewals,
+        ends_late=dice.random() < 0.2,
+        answers_longer=dice.random() < 0.15,
+    )
