@@ -160,6 +160,7 @@ async def test_a_restarted_agent_takes_its_term_up_again_and_owes_what_its_forer
     await second.stop()
 
 
+@pytest.mark.slow
 async def test_a_term_that_was_ending_when_the_agent_died_is_ended_by_its_successor(
     opened: Opener, tmp_path: Path
 ) -> None:

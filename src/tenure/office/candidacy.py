@@ -45,7 +45,7 @@ class Candidacy(Term):
             if not self._wait_until.surely_passed(now):
                 due.append(self._wait_until.raw_ns - now.raw_ns)
         elif self.state == "ending":
-            if not self.work_term and not self._call and not self._wants_read:
+            if self.work_term != self.number and not self._call and not self._wants_read:
                 due.append(self.debts.left_ns(now))
         elif self.state == "giving up":
             if not self._call and not self._wants_read:
@@ -131,13 +131,13 @@ class Candidacy(Term):
     def work_begun(self, now: Instant, term: int) -> Sequence[Decision]:
         """Something runs that the term must outlast: it isn't given up before `work_gone`. Void unless the term is believed in."""
         if term == self.term:
-            self.work_term = term
+            self._work_begins(term)
         return self._flush()
 
     def work_gone(self, now: Instant, term: int) -> Sequence[Decision]:
         """leader-deposed has ended, and nothing of the term's workload is left on this host."""
         if term == self.work_term:
-            self.work_term = 0
+            self._work_ends()
             self._advance(now)
         return self._flush()
 
@@ -146,6 +146,7 @@ class Candidacy(Term):
     def begin(self, now: Instant) -> Sequence[Decision]:
         """Be a candidate."""
         self.candidate = True
+        self._present_gone = self._left_read = False
         self._keep()
         self._advance(now)
         return self._flush()

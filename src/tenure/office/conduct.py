@@ -14,6 +14,7 @@ from tenure.office.decisions import (
     Commit,
     Decision,
     Keep,
+    Moved,
     Purpose,
 )
 from tenure.office.keys import OfficeKeys
@@ -193,6 +194,21 @@ class Conduct:
             return None
         self._call = 0
         return self._purpose
+
+    # ---- what runs for a term
+
+    def _work_begins(self, term: int) -> None:
+        self.work_term = term
+        self.session.at_work.add((self.keys.name, self.unit))
+
+    def _work_ends(self) -> None:
+        self.work_term = 0
+        self.session.at_work.discard((self.keys.name, self.unit))
+        # Another unit of this host may have waited for it.
+        self._out.append(Moved())
+
+    def _host_is_clean(self) -> bool:
+        return not any(office == self.keys.name for office, _ in self.session.at_work)
 
     # ---- the newest picture
 

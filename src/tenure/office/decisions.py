@@ -78,7 +78,7 @@ class LeaseOver(Decision, frozen=True, gc=False):
 
 
 class Moved(Decision, frozen=True, gc=False):
-    """What the session is sure of has changed: call `tick` of each of its candidacies."""
+    """What the session is sure of has changed, or what runs on this host: call `tick` of each of the session's candidacies."""
 
 
 # ---- a candidacy's

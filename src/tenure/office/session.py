@@ -63,6 +63,7 @@ class Session:
         "_sent_at",
         "_timeout_ns",
         "_witness",
+        "at_work",
         "crash_looping",
         "lease",
         "lost",
@@ -84,6 +85,8 @@ class Session:
         self.resumed = False
         self.crash_looping = False
         self.lost = 0
+        self.at_work: set[tuple[str, str]] = set()
+        """Office and unit of each candidacy that something of a term is still running for, on this host."""
         self._confirm = confirm_renewals
         self._saved = 0
         self._calls = 0

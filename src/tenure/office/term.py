@@ -63,7 +63,7 @@ class Term(Conduct):
     def _may_claim(self, now: Instant) -> bool:
         return (
             self.candidate
-            and not self.work_term
+            and self._host_is_clean()
             and self.session.lease is not None
             and self.session.sure_ns(now) >= self._guarantee_ns
         )
@@ -117,7 +117,7 @@ class Term(Conduct):
         forerunners = session.resumed and self.number <= self._first_revision
         if forerunners:
             self.debts.owe(None, session.timing.owed_after_restart(session.started_at))
-        if not self.candidate or self.work_term:
+        if not self.candidate or not self._host_is_clean():
             self._end(now, "withdrawn")
         elif forerunners and session.crash_looping:
             self._end(now, "crash loop")
@@ -142,7 +142,7 @@ class Term(Conduct):
             self.held_since = now
             self.because = None
             if self.guarded:
-                self.work_term = self.number
+                self._work_begins(self.number)
             self._out.append(Elected(self.number))
             self._strike_off(now)
 
@@ -200,7 +200,7 @@ class Term(Conduct):
         if at_once:
             self.debts.forget()
         self._disbelieve(because)
-        if self.work_term:
+        if self.work_term == self.number:
             self._out.append(EndWork(self.number, self.session.sure_until, because))
         self.state = "ending"
         self._give_up_when_free(now)
@@ -223,7 +223,7 @@ class Term(Conduct):
 
     def _give_up_when_free(self, now: Instant) -> None:
         """All that was promised has passed, and nothing of the term is left: let the key go."""
-        if self.work_term:
+        if self.work_term == self.number:
             self._arm()
         elif self.debts.left_ns(now) <= 0 and not self._call and not self._wants_read:
             self.state = "giving up"
@@ -255,7 +255,7 @@ class Term(Conduct):
         because: Because = "key gone" if self.lease == self.session.lease else "lease lost"
         ending = self.state == "ending"
         self._disbelieve(because)
-        if self.work_term and not ending:
+        if self.work_term == self.number and not ending:
             self._out.append(EndWork(self.number, None, because))
         self._over(now, self._how if ending and because != "lease lost" else because)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -57,6 +58,8 @@ class Candidate:
         self._transfers: dict[str, asyncio.Future[str]] = {}
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._bodies: list[Body] = []
+        self._todo: deque[d.Decision] = deque()
+        self._performing = False
         self.closed = False
         self._withdrawing: asyncio.Task[None] | None = None
         session.on_moved.append(self._tick)
@@ -223,8 +226,15 @@ class Candidate:
     # ---- how
 
     def _feed(self, decisions: Sequence[d.Decision]) -> None:
-        for decision in decisions:
-            self._perform(decision)
+        self._todo.extend(decisions)
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while self._todo:
+                self._perform(self._todo.popleft())
+        finally:
+            self._performing = False
         self._ticker.arm()
         if self._waiting:
             self._wake_waiting()
@@ -251,6 +261,8 @@ class Candidate:
                 self.session.lease_gone(lease)
             case d.Keep(present=present):
                 self.session.keep(self.keys.present, encode(present))
+            case d.Moved():
+                self.session.moved()
             case d.Elected(term=term):
                 self._log("elected", office=self.keys.name, unit=self.unit, term=term)
                 self._tell()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -48,6 +49,8 @@ class Session:
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._kept: dict[str, _Kept] = {}
         self._silent = False
+        self._todo: deque[d.Decision] = deque()
+        self._performing = False
         self._revoking: asyncio.Task[None] | None = None
         self.on_moved: list[Callable[[], None]] = []
 
@@ -75,9 +78,21 @@ class Session:
 
     def perform(self, decisions: Sequence[d.Decision]) -> None:
         """Do what the machine has decided, in order."""
-        for decision in decisions:
-            self._perform(decision)
+        self._todo.extend(decisions)
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while self._todo:
+                self._perform(self._todo.popleft())
+        finally:
+            self._performing = False
         self._ticker.arm()
+
+    def moved(self) -> None:
+        """Have every candidacy look again."""
+        for moved in list(self.on_moved):
+            moved()
 
     def renew_now(self) -> None:
         """More is asked for than is sure."""
@@ -128,8 +143,7 @@ class Session:
             case d.SendRenew(call=call, lease=lease):
                 self._call(call, self._renew(call, lease))
             case d.Moved():
-                for moved in list(self.on_moved):
-                    moved()
+                self.moved()
             case d.SendGrant(call=call, ttl_s=ttl_s):
                 self._call(call, self._grant(call, ttl_s))
             case d.SendConfirm(call=call, ttl_s=ttl_s):
