@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tenure import errors
+from tenure.agent.environment import Surroundings, hook_environment
+from tenure.agent.hook import Hook, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -41,3 +44,22 @@ def test_every_page_of_the_documents_can_be_reached() -> None:
         if "_build" not in page.parts and page.name != "index.md"
     ]
     assert [page for page in pages if page not in index.split()] == []
+
+
+def test_a_hooks_whole_environment_is_in_the_reference() -> None:
+    page = (REFERENCE / "charms.md").read_text()
+    socket = {"JUJU_AGENT_SOCKET_ADDRESS": "/run/a", "JUJU_AGENT_SOCKET_NETWORK": "unix"}
+    around = Surroundings("web/0", Path("/charm"), Path("/tools"), "default", "uuid", "m0", "10.0.0.1:0", socket)
+    hook = Hook(kind="relation-departed", relation=1, endpoint="peers", remote_unit="web/1", departing_unit="web/1")
+    names = set(hook_environment(around, hook, "context", 7))
+    proxies = {name for name in names if name.startswith("JUJU_CHARM_") and name.endswith("_PROXY")}
+    assert {name for name in names - proxies if f"`{name}`" not in page} == set()
+    assert proxies
+    assert "`JUJU_CHARM_…_PROXY`" in page
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_hook_is_in_the_reference(kind: str) -> None:
+    table = (REFERENCE / "charms.md").read_text().split("## The hooks", 1)[1].split("\n## ", 1)[0]
+    relation = kind.removeprefix("relation-")
+    assert f"`{kind}`" in table or f"-relation-{relation}`" in table or f"`-{relation}`" in table
