@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tenure.alarm import HeldTime
+from tenure.errors import NotLeader
 from tenure.office.driver.ledger import Ledger
 from tenure.store.memory import MemoryStore
 from tests.office.agents import HOLDER, SmallAgent
@@ -82,7 +83,11 @@ async def test_a_deposed_unit_stays_deposed_when_the_store_is_back_and_another_i
     stage.store.fault = "silent"
     await stage.renewing(31)
     stage.store.fault = "none"
-    await stage.renewing(6)
+    for _ in range(1000):
+        # In small steps: the line of succession is one of milliseconds.
+        await stage.pass_time(0.005)
+        if other["web/1"].term:
+            break
     assert other["web/1"].term is not None
     assert agent.changes[-1] == ("web/0", None)
 
@@ -192,3 +197,47 @@ async def test_waiting_for_a_debt_counts_on_the_unslewed_line(stage: Stage) -> N
     assert agent["web/0"].state == "ending", "a clock that is slewed to be fast shortens no debt"
     await stage.renewing(2)
     await release
+
+
+async def test_the_body_of_a_scope_is_cancelled_with_the_guarantee_left_when_the_store_is_silent(stage: Stage) -> None:
+    agent = await holder(stage)
+    left_s: list[float] = []
+
+    async def body() -> None:
+        async with agent["web/0"].scope():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                left_s.append(agent.session.sure_until.left_ns(stage.time.now()) / 1e9)
+
+    work = asyncio.create_task(body())
+    await quiet()
+    stage.store.fault = "silent"
+    await stage.renewing(29)
+    assert not work.done()
+    await stage.renewing(1)
+    with pytest.raises(NotLeader, match="has ended"):
+        await work
+    assert left_s == [pytest.approx(29.94, abs=0.01)]
+
+
+async def test_a_scope_whose_task_is_cancelled_by_somebody_else_is_cancelled_and_the_term_stays(stage: Stage) -> None:
+    agent = await holder(stage)
+
+    async def body() -> None:
+        async with agent["web/0"].scope():
+            await asyncio.Event().wait()
+
+    work = asyncio.create_task(body())
+    await quiet()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert agent["web/0"].term is not None
+
+
+async def test_a_clean_end_is_no_start_that_counts_against_an_agent(stage: Stage) -> None:
+    for _ in range(4):
+        agent = await holder(stage)
+        await agent.stop(hand_over=True)
+    assert (await holder(stage))["web/0"].term is not None

@@ -97,6 +97,7 @@ class Desk:
             if hand_over:
                 open_yet = [candidate for candidate in self._candidates if not candidate.closed]
                 await asyncio.gather(*(candidate.withdraw() for candidate in open_yet))
+                self._ledger.hook_finished()
         finally:
             left = {id(candidate.session) for candidate in self._candidates if not candidate.machine.left}
             for candidate in self._candidates:
