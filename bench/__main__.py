@@ -42,7 +42,7 @@ def main() -> int:
         "--json", type=Path, default=LAST, metavar="FILE", help="where the result is kept (default: bench/last.json)"
     )
     options = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
     parts = options.only or list(PARTS)
     figures: dict[str, list[Figure]] = {}
     failures: dict[str, str] = {}

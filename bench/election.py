@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import sqlite3
@@ -11,6 +12,11 @@ from collections.abc import Callable, Iterator
 
 from bench.figure import Figure
 from bench.world import World, charm, leader, until, world
+from tenure.model import requests
+from tenure.model.layout import Layout
+from tenure.model.view import read_model
+from tenure.names import UnitName
+from tenure.store import open_store
 
 MACHINES = ("m0", "m1", "m2")
 LEASE_S = 4
@@ -64,14 +70,28 @@ def terminated(made: World) -> float:
 
 
 def transferred(made: World) -> float:
-    """Transfer to another unit; from the moment that the request is in the store to leader-elected there."""
+    """Ask for a transfer to another unit, as the command does once it has started; until leader-elected there."""
     first, _ = leading(made)
     successor = next(unit for unit in sorted(made.units()) if unit != first)
-    since = time.time_ns()
-    made.tenure("transfer", successor)
+    since = asyncio.run(ask_for_transfer(made, successor))
     at = made.stamp("leader-elected", since, successor)
     made.all_idle(3)
     return (at - since) / 1e6
+
+
+async def ask_for_transfer(made: World, successor: str) -> int:
+    """Put the request into the store; when that began, in ns of the wall clock."""
+    layout, unit = Layout("default"), UnitName.parse(successor)
+    store = await open_store(made.url)
+    try:
+        target = (await read_model(store, layout)).unit(unit)
+        since = time.time_ns()
+        asked = await requests.ask(store, layout, target, "transfer", {"now": False})
+        await asyncio.to_thread(made.stamp, "leader-elected", since, successor)
+        await requests.withdraw(store, layout, unit, asked)
+    finally:
+        await store.close()
+    return since
 
 
 def leading(made: World) -> tuple[str, str]:
