@@ -90,7 +90,7 @@ class Worker:
     def _serve(self, database: Database) -> None:
         while True:
             try:
-                call = self._queue.get(timeout=self._pause(database) if self._writes else None)
+                call = self._queue.get(timeout=self._write_one(database) if self._writes else None)
             except Empty:
                 continue
             if call is None:
@@ -101,7 +101,7 @@ class Worker:
                 self._run(call)
         self._refuse_all()
 
-    def _pause(self, database: Database) -> float:
+    def _write_one(self, database: Database) -> float:
         """Do the next write if that is possible now; returns how long to listen for other calls before the next try."""
         call = self._writes[0]
         try:
