@@ -39,13 +39,17 @@ def measure() -> Iterator[Figure]:
             note=f"the last unit: {statistics.median(lasts):.0f} ms",
         )
     with deployed(agents=1) as made:
-        lasts = [max(spread(made, since_returned=True)) for _ in range(ROUNDS)]
+        ours, floors = [], []
+        for _ in range(ROUNDS):
+            delays = spread(made, since_returned=True)
+            ours.append(max(delays))
+            floors.append(bare(made, len(delays)))
         yield Figure(
-            f"leader-set's return until the last of {UNITS - 2} minions of one agent has started its hook",
-            statistics.median(lasts),
+            f"leader-set's return until the last of {UNITS} units of one agent has started its hook",
+            statistics.median(ours),
             "ms",
-            statistics.median([bare(made) for _ in range(ROUNDS)]),
-            "the same hooks bare, one after another",
+            statistics.median(floors),
+            "as many hooks bare, one after another",
             BARE_LIMIT,
             "ratio at most",
         )
@@ -66,11 +70,11 @@ def deployed(agents: int) -> Iterator[World]:
 
 
 def spread(made: World, since_returned: bool) -> list[float]:
-    """Have a new leader write; for each minion, ms until its leader-settings-changed starts.
+    """Have a new leader write; for each leader-settings-changed of another unit, ms until it starts.
 
     Counted from the hook's begin, just before leader-set is called, or from its return: with many agents their hooks
-    start before leader-set has returned to its script, so the former says more. The former leader is left out: it has
-    a leader-settings-changed for its own demotion.
+    start before leader-set has returned to its script, so the former says more. The former leader may have one more,
+    for its own demotion.
     """
     former = leader(made.units())
     successor = next(unit for unit in sorted(made.units()) if unit != former)
@@ -78,21 +82,18 @@ def spread(made: World, since_returned: bool) -> list[float]:
     made.tenure("transfer", successor)
     elected, written = made.stamp("leader-elected", since), made.stamp("written", since)
 
-    def starts() -> dict[str, int] | None:
-        found: dict[str, int] = {}
-        for at, unit, hook in made.stamps(elected):
-            if hook == "leader-settings-changed" and unit not in (successor, former):
-                found.setdefault(unit, at)
-        return found if len(found) == UNITS - 2 else None
+    def starts() -> list[int] | None:
+        found = [(at, unit) for at, unit, hook in made.stamps(elected) if hook == "leader-settings-changed"]
+        return [at for at, _ in found] if len({unit for _, unit in found} - {successor}) == UNITS - 1 else None
 
-    found = until("leader-settings-changed everywhere", starts, every_s=0.05)
+    until("leader-settings-changed everywhere", starts, every_s=0.05)
     made.all_idle(UNITS)
     begun = written if since_returned else elected
-    return [(at - begun) / 1e6 for at in found.values()]
+    return [(at - begun) / 1e6 for at in starts() or ()]
 
 
-def bare(made: World) -> float:
-    """The same number of the same hooks, run one after another without an agent; its tool is a bare interpreter."""
+def bare(made: World, count: int) -> float:
+    """So many of the same hooks, run one after another without an agent; its tool is a bare interpreter."""
     tools = made.folder / "bare"
     tools.mkdir(exist_ok=True)
     tool = tools / "leader-get"
@@ -101,6 +102,6 @@ def bare(made: World) -> float:
     hook = made.folder / "charm" / "hooks" / "leader-settings-changed"
     environment = {"PATH": f"{tools}:{os.environ['PATH']}", "JUJU_UNIT_NAME": "bare/0"}
     began = time.perf_counter()
-    for _ in range(UNITS - 2):
+    for _ in range(count):
         subprocess.run([hook], env=environment, check=True, stdin=subprocess.DEVNULL, capture_output=True)
     return (time.perf_counter() - began) * 1e3
