@@ -12,10 +12,10 @@ from tenure.cli.output import emit
 
 
 @shared.command(prints=True)
-@click.argument("application", type=values.Application(), metavar="APP")
+@click.argument("application", type=values.application, metavar="APP")
 @click.option("-n", "--num-units", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many.")
 @click.option(
-    "--to", default=(), type=values.Machines(), metavar="M,M…",
+    "--to", default="", type=values.machines, metavar="M,M…",
     help="Their machines, which need not be up yet.  [default: live ones with the fewest units]",
 )  # fmt: skip
 async def command(settings: shared.Settings, application: str, num_units: int, to: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @shared.command(prints=True)
-@click.argument("application", type=values.Application(), metavar="APP")
+@click.argument("application", type=values.application, metavar="APP")
 @click.argument("options", nargs=-1, metavar="[NAME=VALUE… | NAME]")
 @click.option("--reset", multiple=True, metavar="NAME,…", help="Set these back to their defaults.")
 async def command(

@@ -15,17 +15,17 @@ from tenure.cli.output import emit
 
 @shared.command(prints=True)
 @click.argument("charm", type=click.Path(path_type=Path))
-@click.argument("application", required=False, type=values.Application(), metavar="[APP]")
+@click.argument("application", required=False, type=values.application, metavar="[APP]")
 @click.option("-n", "--num-units", default=1, show_default=True, type=click.IntRange(0, 1000), help="How many units.")
 @click.option(
-    "--to", default=(), type=values.Machines(), metavar="M,M…",
+    "--to", default="", type=values.machines, metavar="M,M…",
     help="Their machines, which need not be up yet.  [default: live ones with the fewest units]",
 )  # fmt: skip
 @click.option("--config", multiple=True, metavar="NAME=VALUE", help="An option of the charm's; @FILE: from a file.")
 @click.option(
-    "--lease", type=values.Duration(), help="How long a lease lasts unrenewed, in whole seconds.  [default: 60s]"
+    "--lease", type=values.duration, help="How long a lease lasts unrenewed, in whole seconds.  [default: 60s]"
 )
-@click.option("--guarantee", type=values.Duration(), help="How long is-leader stays true.  [default: half the lease]")
+@click.option("--guarantee", type=values.duration, help="How long is-leader stays true.  [default: half the lease]")
 async def command(
     settings: shared.Settings,
     charm: Path,

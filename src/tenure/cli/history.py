@@ -12,7 +12,7 @@ from tenure.cli.output import emit, table
 
 
 @shared.command(prints=True)
-@click.argument("application", type=values.Application(), metavar="APP")
+@click.argument("application", type=values.application, metavar="APP")
 @click.option("--limit", type=click.IntRange(0), default=0, help="Only the newest so many; 0: all that are remembered.")
 async def command(settings: shared.Settings, application: str, limit: int) -> None:
     """Show who has led an application, and how each term ended.

@@ -20,8 +20,8 @@ _CODES = {"yes": 0, "no": 1, "unknown": 3}
 
 
 @shared.command(prints=True)
-@click.argument("unit", type=values.Unit(), metavar="UNIT")
-@click.option("--for", "span", type=values.Duration(), help="For how long at the least.  [default: the guarantee]")
+@click.argument("unit", type=values.unit, metavar="UNIT")
+@click.option("--for", "span", type=values.duration, help="For how long at the least.  [default: the guarantee]")
 async def command(settings: shared.Settings, unit: UnitName, span: float | None) -> int:
     """Ask whether a unit leads, and for how long surely.
 

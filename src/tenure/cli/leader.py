@@ -12,7 +12,7 @@ from tenure.cli.output import emit
 
 
 @shared.command(prints=True)
-@click.argument("application", type=values.Application(), metavar="APP")
+@click.argument("application", type=values.application, metavar="APP")
 async def command(settings: shared.Settings, application: str) -> None:
     """Print the unit that leads an application.
 

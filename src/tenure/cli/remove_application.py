@@ -12,12 +12,12 @@ from tenure.cli.ending import end
 
 
 @shared.command()
-@click.argument("applications", nargs=-1, required=True, type=values.Application(), metavar="APP…")
+@click.argument("applications", nargs=-1, required=True, type=values.application, metavar="APP…")
 @click.option(
     "--force", is_flag=True, help="End them whatever their hooks do; without their agent, at their leases' end."
 )
 @click.option("--wait", is_flag=True, help="Return only when they are gone.")
-@click.option("--timeout", type=values.Duration(), help="How long to wait for that.  [default: for ever]")
+@click.option("--timeout", type=values.duration, help="How long to wait for that.  [default: for ever]")
 @click.option("--no-prompt", is_flag=True, hidden=True, help="Nothing is ever asked.")
 async def command(
     settings: shared.Settings,

@@ -13,12 +13,12 @@ from tenure.names import UnitName
 
 
 @shared.command()
-@click.argument("units", nargs=-1, required=True, type=values.Unit(), metavar="UNIT…")
+@click.argument("units", nargs=-1, required=True, type=values.unit, metavar="UNIT…")
 @click.option(
     "--force", is_flag=True, help="End them whatever their hooks do; without their agent, at their leases' end."
 )
 @click.option("--wait", is_flag=True, help="Return only when they are gone.")
-@click.option("--timeout", type=values.Duration(), help="How long to wait for that.  [default: for ever]")
+@click.option("--timeout", type=values.duration, help="How long to wait for that.  [default: for ever]")
 @click.option("--no-prompt", is_flag=True, hidden=True, help="Nothing is ever asked.")
 async def command(
     settings: shared.Settings,

@@ -12,10 +12,10 @@ from tenure.names import UnitName
 
 
 @shared.command()
-@click.argument("units", nargs=-1, required=True, type=values.Unit(), metavar="UNIT…")
+@click.argument("units", nargs=-1, required=True, type=values.unit, metavar="UNIT…")
 @click.option("--no-retry", is_flag=True, help="Count the hook as done, without running it again.")
 @click.option(
-    "--timeout", type=values.Duration(), default="30s", show_default=True, help="How long to wait for the agent."
+    "--timeout", type=values.duration, default="30s", show_default=True, help="How long to wait for the agent."
 )
 async def command(settings: shared.Settings, units: tuple[UnitName, ...], no_retry: bool, timeout: float) -> None:
     """Let a unit go on whose hook has failed.
@@ -29,29 +29,23 @@ async def command(settings: shared.Settings, units: tuple[UnitName, ...], no_ret
     """
     from tenure.errors import No, Unsure
     from tenure.model import requests
-    from tenure.model.mirror import Mirror
     from tenure.model.view import ModelView
 
     layout = settings.layout
-    async with shared.opened(settings) as store:
-        mirror = Mirror(store, layout.prefix)
-        await mirror.start()
-        try:
-            view = ModelView(mirror.current, layout)
-            for name in units:
-                unit = view.unit(name)
-                if unit.status is None or unit.status.agent.status != "error":
-                    raise No(f"{name} is not in error", hint="tenure status")
-                if unit.info.machine not in view.machines:
-                    raise Unsure(f"the agent of {name} is away: nothing was asked of it", hint="tenure status")
-            for name in units:
-                asked = await requests.ask(store, layout, view.unit(name), "resolved", {"retry": not no_retry})
-                try:
-                    async with shared.limited(timeout, f"an answer of the agent of {name}"):
-                        answer = await requests.wait_answer(mirror, layout, name, asked)
-                finally:
-                    await requests.withdraw(store, layout, name, asked)
-                if answer is None or answer.state == "refused":
-                    raise No(f"{name}: {answer.answer if answer is not None and answer.answer else 'it is gone'}")
-        finally:
-            await mirror.close()
+    async with shared.mirrored(settings) as (store, mirror):
+        view = ModelView(mirror.current, layout)
+        for name in units:
+            unit = view.unit(name)
+            if unit.status is None or unit.status.agent.status != "error":
+                raise No(f"{name} is not in error", hint="tenure status")
+            if unit.info.machine not in view.machines:
+                raise Unsure(f"the agent of {name} is away: nothing was asked of it", hint="tenure status")
+        for name in units:
+            asked = await requests.ask(store, layout, view.unit(name), "resolved", {"retry": not no_retry})
+            try:
+                async with shared.limited(timeout, f"an answer of the agent of {name}"):
+                    answer = await requests.wait_answer(mirror, layout, name, asked)
+            finally:
+                await requests.withdraw(store, layout, name, asked)
+            if answer is None or answer.state == "refused":
+                raise No(f"{name}: {answer.answer if answer is not None and answer.answer else 'it is gone'}")

@@ -53,7 +53,7 @@ def root(ctx: click.Context) -> None:
     ctx.ensure_object(Settings)
 
 
-root.params.extend(shared_options())
+root.params.extend(shared_options(prints=True))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from tenure.cli.output import as_yaml, emit
 
 
 @shared.command(prints=True)
-@click.argument("application", type=values.Application(), metavar="APP")
+@click.argument("application", type=values.application, metavar="APP")
 @click.argument("key", required=False)
 async def command(settings: shared.Settings, application: str, key: str | None) -> None:
     """Show the leader settings, or one of them.

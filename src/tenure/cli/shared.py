@@ -22,6 +22,7 @@ from tenure.names import check_model
 
 if TYPE_CHECKING:
     from tenure.model.layout import Layout
+    from tenure.model.mirror import Mirror
     from tenure.store.api import Store
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -85,6 +86,25 @@ async def opened(settings: Settings, *, make: bool = False) -> AsyncIterator[Sto
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def mirrored(settings: Settings) -> AsyncIterator[tuple[Store, Mirror]]:
+    """The store, open, and a mirror of the model that shows it already.
+
+    Raises BadInput, Unsure's kinds when the store isn't there now; later silence of its is waited out, with a warning.
+    """
+    from tenure.model.mirror import Mirror
+
+    async with opened(settings) as store:
+        # A mirror would wait for a store that is silent; a command says so and ends.
+        await store.read(settings.layout.info)
+        mirror = Mirror(store, settings.layout.prefix)
+        try:
+            await mirror.start()
+            yield store, mirror
+        finally:
+            await mirror.close()
 
 
 def shared_options(*, prints: bool = False) -> list[click.Parameter]:
@@ -166,15 +186,13 @@ def reader_gone() -> int:
 
 
 def log_to_stderr(verbose: int) -> None:
-    """What the parts below say: nothing, with -v what matters, with -vv all of it."""
-    logger = logging.getLogger("tenure")
-    if not verbose:
-        logger.addHandler(logging.NullHandler())
-        return
+    """What the parts below say: warnings, with -v what matters, with -vv all of it."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s" if verbose else "warning: %(message)s"
+    handler.setFormatter(logging.Formatter(form))
+    logger = logging.getLogger("tenure")
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+    logger.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
 
 
 def progress(text: str) -> None:

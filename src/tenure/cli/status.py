@@ -5,21 +5,19 @@ Prints a table, or Juju's status document as JSON or YAML. Exits 0; 2 when there
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import Any
 
 import click
 
 from tenure.cli import shared, values
 from tenure.cli.output import emit, table
 
-if TYPE_CHECKING:
-    from tenure.model.view import ModelView
-
 _CLEAR = "\x1b[H\x1b[2J"
 
 
 @shared.command(prints=True)
-@click.argument("application", required=False, type=values.Application(), metavar="[APP]")
+@click.argument("application", required=False, type=values.application, metavar="[APP]")
 @click.option("--watch", "-w", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
 async def command(settings: shared.Settings, application: str | None, watch: bool) -> None:
     """Show applications, units and who leads.
@@ -32,43 +30,29 @@ async def command(settings: shared.Settings, application: str | None, watch: boo
       tenure status web --watch
       tenure status --format json
     """
-    import sys
-
     from tenure import __version__
     from tenure.model.document import status_document
-    from tenure.model.view import read_model
+    from tenure.model.view import ModelView, read_model
 
-    layout = settings.layout
-    async with shared.opened(settings) as store:
+    if not watch:
+        async with shared.opened(settings) as store:
+            document = status_document(await read_model(store, settings.layout), __version__, application)
+        emit(settings.format, document, lambda: tabular(document))
+        return
+    async with shared.mirrored(settings) as (_, mirror):
+        shown: dict[str, Any] = {}
+        async for snapshot in mirror.after(-1):
+            document = status_document(ModelView(snapshot, settings.layout), __version__, application)
+            if document != shown:
+                shown = document
+                _show_again(settings.format, document)
 
-        def show(view: ModelView) -> None:
-            document = status_document(view, __version__, application)
-            emit(settings.format, document, lambda: tabular(document))
 
-        if not watch:
-            show(await read_model(store, layout))
-            return
-        from tenure.model.mirror import Mirror
-        from tenure.model.view import ModelView
-
-        mirror = Mirror(store, layout.prefix)
-        await mirror.start()
-        try:
-            shown = ""
-            async for snapshot in mirror.after(-1):
-                view = ModelView(snapshot, layout)
-                document = status_document(view, __version__, application)
-                if (now := repr(document)) == shown:
-                    continue
-                shown = now
-                if sys.stdout.isatty() and settings.format in (None, "tabular"):
-                    click.echo(_CLEAR, nl=False)
-                emit(settings.format, document, lambda document=document: tabular(document))  # type: ignore[misc]
-                if settings.format in (None, "tabular"):
-                    click.echo()
-                sys.stdout.flush()
-        finally:
-            await mirror.close()
+def _show_again(chosen: str | None, document: dict[str, Any]) -> None:
+    for_people = chosen in (None, "tabular")
+    if for_people and sys.stdout.isatty():
+        click.echo(_CLEAR, nl=False)
+    emit(chosen, document, lambda: tabular(document) + "\n")
 
 
 def tabular(document: dict[str, Any]) -> str:

@@ -44,6 +44,7 @@ _OPTIONS = """
 Options (before a command or after it):
   --store URL    The store [TENURE_STORE; else a file in your state folder]
   --model NAME   The model in it [TENURE_MODEL; else default]
+  --format F     How a result is printed: tabular, json or yaml
   -v, --verbose  Say more on standard error; twice: all of it
   --version      Print the version
   -h, --help     Print this; after a command: its options

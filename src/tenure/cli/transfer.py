@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @shared.command()
-@click.argument("unit", type=values.Unit(), metavar="UNIT")
+@click.argument("unit", type=values.unit, metavar="UNIT")
 @click.option("--now", is_flag=True, help="Don't wait until what is-leader has promised has run out; history tells.")
-@click.option("--timeout", type=values.Duration(), help="How long at most.  [default: twice the lease]")
+@click.option("--timeout", type=values.duration, help="How long at most.  [default: twice the lease]")
 async def command(settings: shared.Settings, unit: UnitName, now: bool, timeout: float | None) -> None:
     """Hand leadership over to a unit.
 
@@ -34,35 +34,29 @@ async def command(settings: shared.Settings, unit: UnitName, now: bool, timeout:
     """
     from tenure.errors import No, TimedOut, Vacant
     from tenure.model import requests
-    from tenure.model.mirror import Mirror
     from tenure.model.view import ModelView
 
     layout = settings.layout
-    async with shared.opened(settings) as store:
-        mirror = Mirror(store, layout.prefix)
-        await mirror.start()
+    async with shared.mirrored(settings) as (store, mirror):
+        view = ModelView(mirror.current, layout)
+        application, target = view.application(unit.application), view.unit(unit)
+        if application.leader == unit:
+            shared.note(f"{unit} leads already")
+            return
+        if application.leader is None:
+            raise Vacant(f"nobody leads {unit.application}, so nothing can be handed over", hint="tenure status")
+        if target.present_item is None or target.info.life == "dying":
+            raise No(f"{unit} is not present: nothing has changed", hint="tenure status")
+        shared.progress(f"{application.leader} hands over to {unit}")
+        asked = await requests.ask(store, layout, target, "transfer", {"now": now})
+        limit_s = 2.0 * application.info.ttl_s if timeout is None else timeout
         try:
-            view = ModelView(mirror.current, layout)
-            application, target = view.application(unit.application), view.unit(unit)
-            if application.leader == unit:
-                shared.note(f"{unit} leads already")
-                return
-            if application.leader is None:
-                raise Vacant(f"nobody leads {unit.application}, so nothing can be handed over", hint="tenure status")
-            if target.present_item is None or target.info.life == "dying":
-                raise No(f"{unit} is not present: nothing has changed", hint="tenure status")
-            shared.progress(f"{application.leader} hands over to {unit}")
-            asked = await requests.ask(store, layout, target, "transfer", {"now": now})
-            limit_s = 2.0 * application.info.ttl_s if timeout is None else timeout
-            try:
-                async with shared.limited(limit_s, f"{unit} leading {unit.application}"):
-                    await _outcome(mirror, settings, application, unit, asked)
-            except TimedOut as error:
-                raise TimedOut(error.message, hint="the request is withdrawn; tenure leader tells who leads") from None
-            finally:
-                await requests.withdraw(store, layout, unit, asked)
+            async with shared.limited(limit_s, f"{unit} leading {unit.application}"):
+                await _outcome(mirror, settings, application, unit, asked)
+        except TimedOut as error:
+            raise TimedOut(error.message, hint="the request is withdrawn; tenure leader tells who leads") from None
         finally:
-            await mirror.close()
+            await requests.withdraw(store, layout, unit, asked)
 
 
 async def _outcome(

@@ -170,7 +170,7 @@ def place(given: Path | None) -> Iterator[Path]:
 
 @shared.command()
 @click.argument("charm", type=click.Path(path_type=Path))
-@click.argument("application", required=False, type=values.Application(), metavar="[APP]")
+@click.argument("application", required=False, type=values.application, metavar="[APP]")
 @click.option(
     "-n",
     "--num-units",

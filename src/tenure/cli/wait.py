@@ -18,11 +18,11 @@ _FOR = ("active", "idle", "leader")
 
 
 @shared.command()
-@click.argument("application", type=values.Application(), metavar="APP")
+@click.argument("application", type=values.application, metavar="APP")
 @click.option(
     "--for", "wanted", multiple=True, required=True, type=click.Choice(_FOR), help="What for; all, if several."
 )
-@click.option("--timeout", type=values.Duration(), help="How long at most.  [default: for ever]")
+@click.option("--timeout", type=values.duration, help="How long at most.  [default: for ever]")
 async def command(settings: shared.Settings, application: str, wanted: tuple[str, ...], timeout: float | None) -> None:
     """Wait until an application is active or idle, or has a leader.
 
@@ -34,23 +34,16 @@ async def command(settings: shared.Settings, application: str, wanted: tuple[str
       tenure wait web --for active --timeout 60s
       tenure wait web --for idle --for leader
     """
-    from tenure.model.mirror import Mirror
     from tenure.model.view import ModelView
 
-    layout, missing = settings.layout, ""
-    async with shared.opened(settings) as store:
-        mirror = Mirror(store, layout.prefix)
-        await mirror.start()
-        try:
-            async with shared.limited(timeout, lambda: missing):
-                async for snapshot in mirror.after(-1):
-                    said, missing = missing, _missing(ModelView(snapshot, layout), application, wanted)
-                    if not missing:
-                        return
-                    if missing != said:
-                        shared.progress(f"waiting: {missing}")
-        finally:
-            await mirror.close()
+    missing = ""
+    async with shared.mirrored(settings) as (_, mirror), shared.limited(timeout, lambda: missing):
+        async for snapshot in mirror.after(-1):
+            said, missing = missing, _missing(ModelView(snapshot, settings.layout), application, wanted)
+            if not missing:
+                return
+            if missing != said:
+                shared.progress(f"waiting: {missing}")
 
 
 def _missing(view: ModelView, application: str, wanted: tuple[str, ...]) -> str:

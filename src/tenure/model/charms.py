@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tenure.errors import BadInput, NoSuchThing, StoreBroken
+from tenure.model.commits import commit_surely
 from tenure.model.layout import Layout
 from tenure.model.metadata import Metadata, read_metadata
 from tenure.model.records import CharmManifest, decode, encode
-from tenure.store.api import Committed, Item, Put, Store
+from tenure.store.api import Compare, Item, Put, Store, modified_at
 
 CHUNK_BYTES = 1024 * 1024
 """etcd takes requests of up to 1.5 MB."""
 
 CHARM_MAX = 64 * 1024 * 1024
 """Bytes of a charm's archive: each machine reads it whole, and a store is not a place for disk images."""
+
+UPLOAD_ATTEMPTS = 5
 
 _LEFT_OUT = {".git", ".hg", ".svn", ".bzr", "__pycache__", ".unit-state.db", ".juju-persistent-config"}
 """What a working copy has beside the charm, and what running charms keep in their own folder."""
@@ -88,19 +91,24 @@ async def upload(store: Store, layout: Layout, charm: Charm) -> Item:
 
     Until an application's record names the digest, nobody is bound to keep it there. Raises what a commit raises.
     """
-    present = await manifest_item(store, layout, charm.digest)
-    if present is not None:
-        return present
+    for _ in range(UPLOAD_ATTEMPTS):
+        present = await manifest_item(store, layout, charm.digest)
+        if present is not None:
+            return present
+        await _send(store, layout, charm)
+    raise StoreBroken("the charm was removed again and again while it was being stored", hint="deploy again")
+
+
+async def _send(store: Store, layout: Layout, charm: Charm) -> None:
+    """Put the chunks, then the manifest, unless a chunk was touched meanwhile: whoever removes a charm removes them all."""
     chunks = [charm.archive[start : start + CHUNK_BYTES] for start in range(0, len(charm.archive), CHUNK_BYTES)]
+    when: list[Compare] = []
     for number, chunk in enumerate(chunks, start=1):
-        await store.commit([], [Put(layout.charm_chunk(charm.digest, number), chunk)])
-    key, value = manifest_put(layout, charm.digest, charm.metadata.name, len(charm.archive), len(chunks))
-    outcome = await store.commit([], [Put(key, value)])
-    assert isinstance(outcome, Committed)
-    item = await manifest_item(store, layout, charm.digest)
-    if item is None:
-        raise StoreBroken("the charm was removed while it was being stored", hint="deploy again")
-    return item
+        key = layout.charm_chunk(charm.digest, number)
+        put = await commit_surely(store, [], [Put(key, chunk)], lambda _: None)
+        when.append(modified_at(key, put.revision))
+    manifest = CharmManifest(name=charm.metadata.name, size=len(charm.archive), chunks=len(chunks))
+    await commit_surely(store, when, [Put(layout.charm_chunk(charm.digest, 0), encode(manifest))], lambda _: None)
 
 
 async def fetch(store: Store, layout: Layout, digest: str) -> bytes:
@@ -120,11 +128,6 @@ async def manifest_item(store: Store, layout: Layout, digest: str) -> Item | Non
     if item is not None:
         decode(CharmManifest, item.value, key)
     return item
-
-
-def manifest_put(layout: Layout, digest: str, name: str, size: int, chunks: int) -> tuple[str, bytes]:
-    """Key and value of a charm's manifest."""
-    return layout.charm_chunk(digest, 0), encode(CharmManifest(name=name, size=size, chunks=chunks))
 
 
 def _walk(folder: Path) -> list[Path]:
