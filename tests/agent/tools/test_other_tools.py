@@ -1,14 +1,16 @@
-"""config-get, unit-get, juju-log, and what all tools share, to the letter."""
+"""config-get, juju-log, goal-state, and what all tools share, to the letter."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from tenure.agent.hook import Hook
 from tenure.agent.tools import TOOLS
-from tenure.model.records import Machine
-from tenure.store.api import Delete
-from tests.agent.tools.unit_world import LAYOUT, UnitWorld, failure, printed
+from tenure.model.records import Application, Databag, Endpoint, Relation, Said, Unit, UnitStatus
+from tenure.names import UnitName
+from tests.agent.tools.unit_world import LAYOUT, UnitWorld, failure, printed, run
 
 ALL = '{"debug":false,"extra":null,"name":"web","ratio":1,"size":5}\n'
 
@@ -44,23 +46,6 @@ async def test_config_get_refuses_a_key_with_all_and_a_second_key(world: UnitWor
     assert await failure(world.context(), "config-get", "a", "b") == (2, 'ERROR unrecognized args: ["b"]\n')
 
 
-@pytest.mark.parametrize("kind", ["private-address", "public-address"])
-async def test_unit_get_prints_the_machines_address(world: UnitWorld, kind: str) -> None:
-    assert await printed(world.context(), "unit-get", kind) == "10.0.0.1\n"
-    assert await printed(world.context(), "unit-get", "--format=json", kind) == '"10.0.0.1"\n'
-
-
-async def test_unit_get_says_what_it_does_not_know(world: UnitWorld) -> None:
-    assert await failure(world.context(), "unit-get") == (2, "ERROR no setting specified\n")
-    assert await failure(world.context(), "unit-get", "x") == (2, 'ERROR unknown setting "x"\n')
-    bare = Machine(host="h", boot_id="b", identity="i", pid=1, socket="s", state_dir="d", started="t")
-    await world.put(LAYOUT.machine("m0"), bare)
-    assert await failure(world.context(), "unit-get", "public-address") == (1, "ERROR public address not found\n")
-    await world.store.commit([], [Delete(LAYOUT.machine("m0"))])
-    await world.mirror.wait_until(lambda snapshot: snapshot.get(LAYOUT.machine("m0")) is None)
-    assert await failure(world.context(), "unit-get", "private-address") == (1, "ERROR private address not found\n")
-
-
 @pytest.mark.parametrize(
     ("arguments", "logged"),
     [
@@ -76,8 +61,6 @@ async def test_unit_get_says_what_it_does_not_know(world: UnitWorld) -> None:
 async def test_juju_log_takes_levels_of_any_case(
     world: UnitWorld, arguments: list[str], logged: list[tuple[str, str]]
 ) -> None:
-    from tests.agent.tools.unit_world import run
-
     result = await run(world.context(), "juju-log", *arguments)
     assert (result.code, result.stdout) == (0, b"")
     assert world.logged == logged
@@ -113,3 +96,40 @@ async def test_each_tool_with_output_refuses_an_unknown_format(world: UnitWorld,
         'ERROR invalid value "xml" for option --format: unknown format "xml"\n',
     )
     assert await failure(world.context(), tool, "-o") == (2, "ERROR option needs an argument: -o\n")
+
+
+async def test_goal_state_lists_what_is_planned(world: UnitWorld) -> None:
+    said = Said(status="active", since="2026-05-01T12:00:00Z")
+    await world.put(LAYOUT.unit_status(UnitName("web", 1)), UnitStatus(workload=said, agent=Said(status="idle")))
+    await world.put(LAYOUT.unit_info(UnitName("web", 2)), Unit(machine="m0", life="dying"))
+    found = json.loads(await printed(world.context(), "goal-state", "--format=json"))
+    assert found == {
+        "relations": {},
+        "units": {
+            "web/0": {"status": "waiting"},
+            "web/1": {"status": "active", "since": "2026-05-01 12:00:00Z"},
+            "web/2": {"status": "dying"},
+        },
+    }
+    assert (await printed(world.context(), "goal-state")).startswith("relations: {}\nunits:\n  web/0:\n")
+
+
+async def test_goal_state_has_no_smart_format(world: UnitWorld) -> None:
+    assert await failure(world.context(), "goal-state", "--format", "smart") == (
+        2,
+        'ERROR invalid value "smart" for option --format: unknown format "smart"\n',
+    )
+
+
+async def test_goal_state_shows_related_units_by_the_own_endpoint(world: UnitWorld) -> None:
+    ends = (
+        Endpoint(application="web", name="db", role="requirer", interface="sql"),
+        Endpoint(application="db", name="sql", role="provider", interface="sql"),
+    )
+    await world.put(LAYOUT.application_info("db"), Application(charm="1", charm_name="db", ttl_s=60, guarantee_s=30.0))
+    await world.put(LAYOUT.unit_info(UnitName("db", 0)), Unit(machine="m0"))
+    await world.put(LAYOUT.unit_info(UnitName("db", 1)), Unit(machine="m0"))
+    await world.put(LAYOUT.unit_bag(7, UnitName("db", 0)), Databag())
+    await world.put(LAYOUT.relation_info(7), Relation(endpoints=ends))
+    found = json.loads(await printed(world.context(), "goal-state", "--format=json"))
+    assert found["relations"] == {"db": {"db": {"status": "joined"}, "db/0": {"status": "waiting"}}}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tenure.agent.tools import config, leadership, log, network, relations, status
+from tenure.agent.tools import config, goal, leadership, log, network, relations, status
 from tenure.agent.tools.base import Tool
 
 TOOLS: Mapping[str, Tool] = {
-    tool.name: tool for family in (leadership, relations, status, config, network, log) for tool in family.TOOLS
+    tool.name: tool for family in (leadership, relations, status, config, network, goal, log) for tool in family.TOOLS
 }
 """Every hook tool, by its name."""

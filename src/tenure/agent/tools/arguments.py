@@ -47,6 +47,8 @@ class Option:
     kind: Literal["text", "bool", "relation", "format"] = "text"
     default: Any = None
     help: str = ""
+    formats: tuple[str, ...] = FORMATS
+    """Of the kind "format": those that the tool knows."""
 
     @property
     def usage(self) -> str:
@@ -62,6 +64,9 @@ class Option:
 
 
 FORMAT = Option(("format",), "format", default="smart", help="Specify output format (json|smart|yaml)")
+YAML_FORMAT = Option(
+    ("format",), "format", default="yaml", help="Specify output format (json|yaml)", formats=("json", "yaml")
+)
 OUTPUT_FILE = Option(("output", "o"), default="", help="Specify an output file")
 RELATION = Option(("relation", "r"), "relation", help="Specify a relation by id")
 FILE = Option(("file",), default="", help='file containing key-value pairs in YAML or JSON; "-" is standard input')
@@ -133,7 +138,7 @@ def _value(option: Option, name: str, value: str | None, relation_known: Callabl
             return False
         raise _invalid(value, name, f"strconv.ParseBool: parsing {go_quote(value)}: invalid syntax")
     assert value is not None
-    if option.kind == "format" and value not in FORMATS:
+    if option.kind == "format" and value not in option.formats:
         raise _invalid(value, name, f"unknown format {go_quote(value)}")
     if option.kind == "relation":
         number = relation_number(value)
@@ -242,7 +247,7 @@ def _yaml_pairs(text: str, what: str) -> Pairs:
     # Event by event, not as a tree: each step lets the event loop's thread in between, and nothing nests.
     import yaml
 
-    events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    events: Iterator[Any] = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     pairs: Pairs = []
     try:
         if not _begins_map(yaml, events, what):

@@ -11,6 +11,7 @@ from tenure.agent.tools.arguments import (
     FORMAT,
     IGNORED_FORMAT,
     OUTPUT_FILE,
+    YAML_FORMAT,
     HelpWanted,
     Option,
     ToolError,
@@ -110,7 +111,7 @@ class Tool:
     """Its arguments, for the usage line."""
     options: tuple[Option, ...] = ()
     output: Literal["smart", "yaml", ""] = ""
-    """The default format; empty: it prints nothing and has no `--format`."""
+    """The default format ("yaml": it has no smart one); empty: it prints nothing and has no `--format`."""
     most_arguments: int | None = 0
     """More are refused; None: any number."""
 
@@ -118,7 +119,7 @@ class Tool:
     def all_options(self) -> tuple[Option, ...]:
         """Its own, and those that all tools with output share."""
         if self.output == "yaml":
-            return (*self.options, Option(("format",), "format", default="yaml", help=FORMAT.help), OUTPUT_FILE)
+            return (*self.options, YAML_FORMAT, OUTPUT_FILE)
         return (*self.options, FORMAT, OUTPUT_FILE) if self.output else self.options
 
     @property

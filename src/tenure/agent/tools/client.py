@@ -5,7 +5,7 @@ tool's name to it. It starts as fast as a bare interpreter, because it imports n
 without the interpreter's clean-up. What the frames mean is in `wire.py`.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import _socket
 import posix
 import sys

@@ -44,9 +44,10 @@ TOOLS = (
         "is-leader",
         is_leader,
         "Print application leadership status.",
-        "is-leader prints a boolean indicating whether the local unit is guaranteed to be application\n"
-        "leader for at least 30 seconds more (half of the lease that the application was deployed with).\n"
-        "If it fails, you should assume that there is no such guarantee. In one hook, the first False stays.",
+        "is-leader prints a boolean indicating whether the local unit is guaranteed to be application leader for at\n"
+        "least the guarantee's length more: 30 seconds, or half of the lease that the application was deployed with.\n"
+        "If it fails, you should assume that there is no such guarantee. In one hook, the first False stays, and a\n"
+        "True is for the term of the first True.",
         output="smart",
     ),
     Tool(

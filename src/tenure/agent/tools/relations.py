@@ -98,7 +98,7 @@ async def _bag(context: HookContext, relation: int, whose: str) -> Mapping[str, 
         raise ToolError("permission denied")
     bag = context.relation(relation).unit_bag(unit)
     if bag is None and (hook := context.hook) is not None and whose in (hook.remote_unit, hook.departing_unit):
-        return {}
+        return context.place.last_bag(relation, whose)
     if bag is None:
         relation_name = f"{_own_end(context, info).name}:{relation}"
         raise ToolError(
