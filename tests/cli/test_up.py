@@ -39,7 +39,7 @@ while True:
 UP = """
 import asyncio, os, sys
 from pathlib import Path
-from tenure.cli import up
+from tenure.cli import terminal as up
 up.tenure_command = lambda: [sys.executable, "-c", os.environ["AGENT"]]
 async def main():
     terminal = up.Terminal(sys.stdout, os.environ)
@@ -167,7 +167,7 @@ def test_agents_end_when_it_is_killed(up):
 
 
 def test_without_a_terminal_there_are_no_colours():
-    from tenure.cli.up import Terminal
+    from tenure.cli.terminal import Terminal
 
     out = io.StringIO()
     Terminal(out, {}).say("plain")
@@ -180,10 +180,10 @@ def test_without_a_terminal_there_are_no_colours():
 class Command:
     """`tenure up` as a person runs it, its temporary folder below the test's."""
 
-    def __init__(self, tmp_path: Path, *arguments: str | Path) -> None:
+    def __init__(self, tmp_path: Path, *arguments: str | Path, **environment: str) -> None:
         self.temporary = tmp_path / "tmp"
-        self.temporary.mkdir()
-        self.environment = {**os.environ, "TMPDIR": str(self.temporary)}
+        self.temporary.mkdir(exist_ok=True)
+        self.environment = {**os.environ, "TMPDIR": str(self.temporary), **environment}
         self.process = subprocess.Popen(
             [TENURE, "up", *arguments],
             env=self.environment,
@@ -232,8 +232,8 @@ def readable_command_lines() -> list[Path]:
 def command(tmp_path: Path):
     started: list[Command] = []
 
-    def start(*arguments: str | Path) -> Command:
-        started.append(Command(tmp_path, *arguments))
+    def start(*arguments: str | Path, **environment: str) -> Command:
+        started.append(Command(tmp_path, *arguments, **environment))
         return started[-1]
 
     yield start
@@ -257,16 +257,18 @@ def test_it_runs_a_charm_on_three_agents_until_ctrl_c_and_leaves_nothing_behind(
 
 
 @pytest.mark.slow
-def test_with_a_folder_it_goes_on_where_it_was(command, root, tmp_path):
-    charm, folder = root / "examples" / "shared-secret", tmp_path / "kept"
-    one = command(charm, "web", "-n", "2", "--lease", "6s", "--state-dir", folder)
+@pytest.mark.parametrize("kept", ["--state-dir", "TENURE_STORE"])
+def test_with_a_folder_or_a_store_of_ones_own_it_goes_on_where_it_was(command, root, tmp_path, kept):
+    words = [root / "examples" / "shared-secret", "web", "-n", "2", "--lease", "6s"]
+    words += ["--state-dir", tmp_path / "kept"] if kept == "--state-dir" else []
+    environment = {"TENURE_STORE": f"sqlite://{tmp_path}/tenure.db"} if kept == "TENURE_STORE" else {}
+    one = command(*words, **environment)
     store = one.store()
     one.tenure(store, "wait", "web", "--for", "active", "--timeout", "30s")
     secret = one.tenure(store, "settings", "web", "--format", "json")
     one.process.send_signal(signal.SIGINT)
     assert one.process.wait(30) == 0
-    one.temporary.rmdir()
-    again = command(charm, "web", "-n", "2", "--lease", "6s", "--state-dir", folder)
+    again = command(*words, **environment)
     assert again.store() == store
     again.tenure(store, "wait", "web", "--for", "active", "--timeout", "30s")
     assert again.tenure(store, "settings", "web", "--format", "json") == secret
