@@ -22,9 +22,9 @@ LEADS = {
     "stop": "is-leader >../stop-led",
     "remove": "",
     "peers_relation_created": "",
-    "peers_relation_joined": "",
+    "peers_relation_joined": "relation-set says=$JUJU_UNIT_NAME",
     "peers_relation_changed": "",
-    "peers_relation_departed": "",
+    "peers_relation_departed": 'relation-list >../left; relation-get - "$JUJU_REMOTE_UNIT" >../said',
 }
 
 
@@ -151,6 +151,9 @@ def test_the_leader_that_is_removed_leads_to_its_last_hook(world: World) -> None
     world.event(minion, event="hook-ended", hook="leader-elected")
     departed = world.event(minion, event="hook-ended", hook="peers-relation-departed")
     assert departed["how"] == "succeeded"
+    kept = world.folder / minion / "agents" / f"unit-web-{minion[1]}"
+    assert (kept / "left").read_text() == ""
+    assert f"says: {unit}" in (kept / "said").read_text(), "what a unit had said stays readable while it departs"
 
 
 def test_the_second_agent_with_a_machine_s_name_refuses_and_names_the_first(world: World) -> None:

@@ -89,6 +89,8 @@ class Place:
     statuses: Statuses
     log: Callable[[str, str], None]
     """Takes a level of Juju's, as text, and a line from the charm."""
+    last_bag: Callable[[int, str], Mapping[str, str]] = lambda relation, unit: {}
+    """What a unit that is gone from a relation had last said on it."""
 
 
 class HookContext:

@@ -45,7 +45,7 @@ class Executor:
 
     async def end_running(self) -> None:
         """Have the hook that runs, if any, end: it counts as killed, whatever it makes of that."""
-        if self._process is not None:
+        if self._process is not None and not self._ending:
             self._ending = True
             await self._process.end()
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from dataclasses import dataclass, field
 
+from tenure.agent.bags import LastBags
 from tenure.agent.processes import Processes
 from tenure.agent.state_dir import StateDir
 from tenure.agent.toolserver import ToolServer
@@ -37,6 +38,7 @@ class Host:
     desk: Desk
     hook_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One hook at a time for each machine, as in Juju."""
+    bags: LastBags = field(default_factory=LastBags)
     _view: ModelView | None = None
 
     def view(self) -> ModelView:

@@ -72,6 +72,7 @@ class MachineAgent:
         self._registration = registration
         self._units: dict[tuple[UnitName, int], _Run] = {}
         self._refused: set[tuple[UnitName, int]] = set()
+        self._said: set[str] = set()
         self._signals: list[int] = []
         self._asked_to_end = asyncio.Event()
         self._asked_again = asyncio.Event()
@@ -104,7 +105,10 @@ class MachineAgent:
         try:
             async for snapshot in self._host.mirror.after(-1):
                 self._registration.check(snapshot.get(own_key))
-                await self._look()
+                try:
+                    await self._look()
+                except StoreBroken as error:
+                    self._say_once(error)
             self._fail(StoreBroken("the mirror of the store has ended; the log says why"))
         except TenureError as error:
             self._fail(error)
@@ -118,6 +122,7 @@ class MachineAgent:
                 if found.info.machine == self._host.machine and key not in self._units and key not in self._refused:
                     await self._start(application, *key)
                 waiting = waiting or (found.info.machine is None and found.info.life == "alive")
+        self._host.bags.saw(view)
         for run in self._units.values():
             run.unit.saw()
         if waiting and (self._adopting is None or self._adopting.done()):
@@ -141,6 +146,12 @@ class MachineAgent:
         task.add_done_callback(lambda _: self._units.pop((name, revision), None))
         self._units[name, revision] = _Run(unit, task)
         _log.info("%s is run here", name)
+
+    def _say_once(self, error: StoreBroken) -> None:
+        # One record that can't be read must not end what is held: the units that it isn't about go on.
+        if error.message not in self._said:
+            self._said.add(error.message)
+            _log.error("%s (%s)", error.message, error.hint)
 
     def _find(self, name: UnitName) -> UnitAgent | None:
         return next((run.unit for (unit, _), run in self._units.items() if unit == name), None)

@@ -30,6 +30,8 @@ from tenure.alarm import Alarm
 from tenure.clock import Instant, ns
 from tenure.defaults import UPDATE_STATUS_S
 from tenure.errors import NotLeader, TenureError
+from tenure.model.application import ApplicationView
+from tenure.model.view import ModelView
 from tenure.names import UnitName
 from tenure.office.driver import Candidate
 from tenure.store.api import created_at
@@ -78,6 +80,7 @@ class UnitAgent:
         self._log = logging.getLogger(f"unit.{name}")
         self._tasks: set[asyncio.Task[None]] = set()
         self._resigned = False
+        self._shown: list[object] = []
 
     # ---- for the machine
 
@@ -95,7 +98,7 @@ class UnitAgent:
             except Exception as error:
                 # The agent's other units must not suffer from what this one has met, be it a fault of ours.
                 self._trouble(error)
-                await self._wait(self.host.clock.now().after(ns(wait_s)))
+                await self._wait(self.host.clock.now().after(ns(wait_s)), whatever_comes=True)
                 wait_s = min(2 * wait_s, TRY_AGAIN_MOST_S)
         self._timer.set(None)
         if self._alive is not None:
@@ -121,7 +124,18 @@ class UnitAgent:
                 self._spawn(self.candidate.withdraw())
         if self._alive is not None and (found is None or self._forced()) and self._alive.executor.running:
             self._spawn(self._alive.executor.end_running())
-        self.wake()
+        if self._concerns(view, application):
+            self.wake()
+
+    def _concerns(self, view: ModelView, application: ApplicationView | None) -> bool:
+        """Whether something has changed that the unit is told of, or asked: others' applications are none of its business."""
+        numbers = application.info.peer_relations.values() if application else ()
+        shown: list[object] = [
+            application,
+            *(view.snapshot.segment(self.host.layout.relation(number)) for number in numbers),
+        ]
+        before, self._shown = self._shown, shown
+        return len(before) != len(shown) or any(one is not other for one, other in zip(before, shown, strict=True))
 
     def stop(self) -> None:
         """Start no further hook."""
@@ -279,6 +293,7 @@ class UnitAgent:
             leadership=self.candidate,
             statuses=statuses,
             log=self._charm_says,
+            last_bag=host.bags.of,
         )
         around = Surroundings(
             unit=str(name),
