@@ -255,12 +255,13 @@ def commands() -> str:
 
 def hook_tools() -> str:
     """Every hook tool, as its `--help` says it."""
+    from tenure.agent import tools
     from tenure.agent.tools import TOOLS
 
     page = (
         "# Hook tools\n\n"
-        "What a hook calls, as each tool's `--help` prints it. They do as Juju's tools do, to the letter of output and exit code,\n"
-        "and work only while the hook runs. Elsewhere they say so, and exit with 1.\n"
+        "What a hook calls, as each tool's `--help` prints it. They do as Juju's tools do, to the letter of output and exit code.\n\n"
+        f"{doc(tools).partition(chr(10) * 2)[2]}\n"
     )
     for name in sorted(TOOLS):
         page += f"\n## `{name}`\n\n```text\n{TOOLS[name].usage.rstrip()}\n```\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tenure.agent.hook import Hook
@@ -173,10 +175,14 @@ async def test_a_remote_bag_is_what_it_was_when_the_hook_began(world: UnitWorld)
     assert await printed(world.context(CHANGED), "relation-get", "late") == "yes\n"
 
 
-async def test_a_departed_units_bag_is_no_error_in_its_departed(world: UnitWorld) -> None:
+async def test_a_unit_that_has_left_stays_readable(world: UnitWorld) -> None:
     await world.store.commit([], [Delete(LAYOUT.unit_bag(PEERS, PEER))])
     await world.mirror.wait_until(lambda snapshot: snapshot.get(LAYOUT.unit_bag(PEERS, PEER)) is None)
-    assert await printed(world.context(DEPARTED), "relation-get", "--format=json") == "{}\n"
+    assert await printed(world.context(DEPARTED), "relation-get", "--format=json") == "{}\n", "no error, if forgotten"
+    assert (await failure(world.context(), "relation-get", "-r", "0", "-", "web/1"))[0] == 1
+    world.place = replace(world.place, last_bag=lambda relation, unit: {"said": f"{unit} on {relation}"})
+    for hook in (DEPARTED, None):
+        assert await printed(world.context(hook), "relation-get", "-r", "0", "said", "web/1") == "web/1 on 0\n"
 
 
 async def test_what_a_hook_has_set_it_sees_and_nobody_else_until_the_flush(world: UnitWorld) -> None:

@@ -97,15 +97,21 @@ async def _bag(context: HookContext, relation: int, whose: str) -> Mapping[str, 
     if application == context.application and not _is_peer(info):
         raise ToolError("permission denied")
     bag = context.relation(relation).unit_bag(unit)
-    if bag is None and (hook := context.hook) is not None and whose in (hook.remote_unit, hook.departing_unit):
-        return context.place.last_bag(relation, whose)
-    if bag is None:
+    if bag is not None:
+        return bag
+    # A unit that has left stays readable; which isn't known any more after a restart of the agent, but is no error then.
+    last = context.place.last_bag(relation, whose)
+    if not last and not _departs(context, whose):
         relation_name = f"{_own_end(context, info).name}:{relation}"
         raise ToolError(
             f"cannot read settings for unit {go_quote(whose)} in relation {go_quote(relation_name)}: "
             f"unit {go_quote(whose)}: settings not found"
         )
-    return bag
+    return last
+
+
+def _departs(context: HookContext, unit: str) -> bool:
+    return context.hook is not None and unit in (context.hook.remote_unit, context.hook.departing_unit)
 
 
 async def relation_set(call: Call) -> None:
