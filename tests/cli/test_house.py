@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,22 @@ def test_store_and_model_may_stand_before_the_command_or_after_it(tenure: Tenure
     assert (
         tenure(*arguments, TENURE_STORE="sqlite:///nowhere/x.db", TENURE_MODEL="third").json["model"]["name"] == "other"
     )
+
+
+def test_the_format_may_stand_before_the_command_too(tenure: Tenure, charm: Path) -> None:
+    tenure("deploy", charm)
+    assert tenure("--format", "json", "status").json == tenure("status", "--format", "json").json
+
+
+@pytest.mark.parametrize("arguments", [["deploy", "charm", b"w\xffb"], ["deploy", b"ch\xffrm"], ["leader", b"\xff"],
+                                       ["deploy", "charm", "--config", b"greeting=\xff"], [b"st\xfftus"],
+                                       ["status", "--store", b"sqlite:///\xff/x.db"]])  # fmt: skip
+def test_arguments_that_are_not_utf8_are_refused_in_one_line(
+    tenure: Tenure, charm: Path, arguments: list[str | bytes]
+) -> None:
+    done = tenure(*(os.fsdecode(argument) for argument in arguments), code=2)
+    assert "\\xff" in done.err or "\\udcff" in done.err or "UTF-8" in done.err
+    assert tenure("status", "--format", "json", code=None).code in (0, 2)
 
 
 def test_model_comes_from_the_environment_too_and_models_do_not_see_each_other(tenure: Tenure, charm: Path) -> None:

@@ -7,13 +7,16 @@ import io
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tenure.errors import BadInput, NoSuchThing, StoreBroken
+from tenure.model import charms
 from tenure.model.charms import fetch, pack, read_charm, unpack, upload
+from tenure.model.commits import commit_surely
 from tenure.model.layout import Layout
-from tenure.store.api import Delete, Put, Store
+from tenure.store.api import Delete, DeletePrefix, Put, Store
 from tests.model.conftest import make_charm
 
 
@@ -184,6 +187,25 @@ async def test_a_charm_travels_through_the_store_in_chunks(store: Store, layout:
     chunks = (await store.read(layout.charm(charm.digest))).items
     assert len(chunks) == 4
     assert max(len(item.value) for item in chunks.values()) <= 1024 * 1024
+    assert await fetch(store, layout, charm.digest) == charm.archive
+
+
+async def test_a_charm_that_is_removed_while_it_is_being_stored_is_stored_again(
+    store: Store, layout: Layout, charm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charm = read_charm(charm_folder)
+    send, sent = commit_surely, 0
+
+    async def removed_after_the_first(*arguments: Any) -> object:
+        nonlocal sent
+        sent += 1
+        outcome = await send(*arguments)
+        if sent == 1:
+            await store.commit([], [DeletePrefix(layout.charm(charm.digest))])
+        return outcome
+
+    monkeypatch.setattr(charms, "commit_surely", removed_after_the_first)
+    await upload(store, layout, charm)
     assert await fetch(store, layout, charm.digest) == charm.archive
 
 

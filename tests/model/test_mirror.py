@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tenure.errors import StoreUnreachable
 from tenure.model.mirror import Mirror
 from tenure.model.snapshot import MirrorSnapshot
+from tenure.store import open_store
 from tenure.store.api import Batch, Delete, DeletePrefix, Item, Put, Snapshot
 from tenure.store.memory import MemoryStore
 from tenure.store.world import MemoryWorld
@@ -226,3 +228,23 @@ def test_whatever_happens_the_mirror_ends_up_as_the_store_and_its_revisions_only
         await store.close()
 
     asyncio.run(run())
+
+
+async def test_on_a_database_that_others_write_and_compact_nothing_is_missed(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/tenure.db"
+    mine, others = await open_store(url), await open_store(url)
+    mirror = Mirror(mine, PREFIX)
+    await mirror.start()
+    shown: list[MirrorSnapshot] = []
+    mirror.on_change(shown.append)
+    for number in range(200):
+        landed = await others.commit([], [Put(f"/m/apps/a{number % 7}/info", b"%d" % number)])
+        if number % 20 == 19:
+            await others.compact(landed.revision)
+    await seen(mirror, landed.revision)
+    assert mirror.current.items == dict((await others.read(PREFIX)).items)
+    revisions = [snapshot.revision for snapshot in shown]
+    assert revisions == sorted(set(revisions))
+    await mirror.close()
+    await mine.close()
+    await others.close()

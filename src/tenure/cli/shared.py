@@ -64,7 +64,7 @@ def state_home() -> Path:
 
 def default_store() -> str:
     """The embedded store in the user's state folder."""
-    return f"sqlite://{quote(str(state_home() / 'tenure.db'))}"
+    return f"sqlite://{quote(os.fsencode(state_home() / 'tenure.db'))}"
 
 
 @asynccontextmanager

@@ -70,12 +70,12 @@ def parse(url: str) -> Place:
     """
     rest = url.partition("://")[2]
     named, _, query = rest.partition("?")
-    path = unquote(named)
+    path = unquote(named, errors="surrogateescape")
     if not path.startswith("/") or path.split("/")[1] in {".", "..", "~"}:
         wanted = os.path.abspath(
             os.path.expanduser(path.removeprefix("/") if path[1:2] in {".", "~"} else path or "x.db")
         )
-        raise BadInput(f'"{url}" names no absolute path', hint=f"sqlite://{quote(wanted)}")
+        raise BadInput(f'"{url}" names no absolute path', hint=f"sqlite://{quote(os.fsencode(wanted))}")
     if "\0" in path:
         raise BadInput(f"{url!r} holds a NUL")
     options = dict(parse_qsl(query, keep_blank_values=True))
@@ -84,7 +84,7 @@ def parse(url: str) -> Place:
         raise BadInput(f'"{url}" has an option that is not known', hint="the only one is ?adopt=yes")
     # Four slashes are how other programs' URLs say "absolute"; the kernel doesn't mind, but we compare names.
     real = os.path.realpath("/" + path.lstrip("/"))
-    return Place(real, f"sqlite://{quote(real)}", adopt == "yes")
+    return Place(real, f"sqlite://{quote(os.fsencode(real))}", adopt == "yes")
 
 
 def check(place: Place, *, must_exist: bool) -> None:
@@ -102,7 +102,7 @@ def check(place: Place, *, must_exist: bool) -> None:
         raise os_fault(error, place.path) from None
     else:
         if stat.S_ISDIR(about.st_mode):
-            raise BadInput(f"{place.path} is a folder", hint=f"sqlite://{quote(os.path.join(place.path, 'tenure.db'))}")
+            raise BadInput(f"{place.path} is a folder", hint=f"sqlite://{quote(os.fsencode(os.path.join(place.path, 'tenure.db')))}")
         if not stat.S_ISREG(about.st_mode):
             raise BadInput(f"{place.path} is not a file")
         if about.st_nlink > 1:
