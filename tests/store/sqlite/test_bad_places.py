@@ -63,6 +63,14 @@ async def test_a_path_may_hold_spaces_and_anything_else_that_a_url_can_quote(tmp
     assert (tmp_path / "a b?#.db").exists()
 
 
+async def test_a_path_need_not_be_utf_8(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite://{tmp_path}/%FF.db")
+    await store.commit([], [Put("/a", b"")])
+    assert store.url == f"sqlite://{tmp_path}/%FF.db"
+    await store.close()
+    assert os.path.exists(os.fsencode(tmp_path) + b"/\xff.db")
+
+
 async def test_four_slashes_are_as_good_as_three(tmp_path: Path) -> None:
     await make(tmp_path / "t.db")
     store = await open_store(f"sqlite:///{tmp_path}/t.db", must_exist=True)

@@ -102,7 +102,10 @@ def check(place: Place, *, must_exist: bool) -> None:
         raise os_fault(error, place.path) from None
     else:
         if stat.S_ISDIR(about.st_mode):
-            raise BadInput(f"{place.path} is a folder", hint=f"sqlite://{quote(os.fsencode(os.path.join(place.path, 'tenure.db')))}")
+            raise BadInput(
+                f"{place.path} is a folder",
+                hint=f"sqlite://{quote(os.fsencode(os.path.join(place.path, 'tenure.db')))}",
+            )
         if not stat.S_ISREG(about.st_mode):
             raise BadInput(f"{place.path} is not a file")
         if about.st_nlink > 1:

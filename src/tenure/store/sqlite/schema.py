@@ -54,7 +54,11 @@ def connect(place: Place) -> sqlite3.Connection:
     """A connection for the store's thread, with SQLite's own check-pointing off. Raises StoreBroken, StoreUnreachable."""
     try:
         connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(place.path))}?mode=rw", uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False
+            f"file:{quote(os.fsencode(place.path))}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_S,
+            check_same_thread=False,
         )
         try:
             connection.execute("PRAGMA synchronous = FULL")
