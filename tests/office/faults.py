@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
 from tenure.errors import StoreUnreachable, StoreUnsure
-from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Snapshot, Store, Traits, Write
+from tenure.store.api import Batch, Committed, Compare, Grant, Put, Refused, Snapshot, Store, Traits, Write
 
 Fault = Literal["none", "silent", "unreachable", "answer lost"]
 
 
 class FaultyStore:
-    """Passes everything on, unless `fault` says otherwise: silent (takes nothing, says nothing), unreachable, answer lost."""
+    """Passes everything on, unless `fault` says otherwise: silent (takes nothing, says nothing), unreachable, answer lost (a commit's)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.fault: Fault = "none"
+        self.only_for = ""
+        """Lose answers only to commits that put this key."""
         self.calls: list[str] = []
 
     @property
@@ -36,7 +38,8 @@ class FaultyStore:
     ) -> Committed | Refused:
         await self._meet("commit")
         outcome = await self._store.commit(when, then, otherwise)
-        self._lose()
+        if not self.only_for or any(isinstance(write, Put) and write.key == self.only_for for write in then):
+            self._lose()
         return outcome
 
     def watch(self, prefix: str, after: int) -> AsyncIterator[Batch]:
@@ -44,15 +47,11 @@ class FaultyStore:
 
     async def grant(self, ttl_s: int) -> Grant:
         await self._meet("grant")
-        grant = await self._store.grant(ttl_s)
-        self._lose()
-        return grant
+        return await self._store.grant(ttl_s)
 
     async def renew(self, lease: int) -> int:
         await self._meet("renew")
-        ttl_s = await self._store.renew(lease)
-        self._lose()
-        return ttl_s
+        return await self._store.renew(lease)
 
     async def revoke(self, lease: int) -> None:
         await self._meet("revoke")

@@ -10,7 +10,7 @@ from tenure.errors import Broken
 from tenure.office import decisions as d
 from tenure.office.candidacy import Candidacy
 from tenure.office.keys import OfficeView
-from tenure.office.records import Holder, Last, encode
+from tenure.office.records import Holder, Last, Present, encode
 from tenure.office.session import Session
 from tenure.office.timing import Timing
 from tenure.store.api import Delete, Item, Put
@@ -23,6 +23,11 @@ def at(seconds: float) -> Instant:
 
 def item(key: str, record: Holder | Last, revision: int, lease: int = 0) -> Item:
     return Item(key, encode(record), revision, revision, 1, lease)
+
+
+def present(unit: str, revision: int, answers: int) -> Item:
+    said = encode(Present(machine="m1", ttl_s=60, answers=answers))
+    return Item(keys_of(unit).present, said, revision, revision, 1, 9)
 
 
 def info(unit: str) -> Item:
@@ -69,6 +74,32 @@ def test_no_unit_of_a_host_is_a_candidate_while_anything_of_a_former_term_is_lef
     assert commits(other.saw(at(2), vacant("web/1", 12))) == []
     assert d.Moved() in former.work_gone(at(3), 10)
     assert [commit.purpose for commit in commits(other.tick(at(3)))] == ["claim"]
+
+
+def test_a_unit_of_the_holders_own_host_may_succeed_it_though_work_of_the_lasting_term_runs_there() -> None:
+    session = alive_session()
+    former, other = elected(session, "web/0"), candidate(session, "web/1")
+    former.work_begun(at(1), 10)
+    holder = item(HOLDER, Holder(unit="web/0", machine="m0"), 10, lease=7)
+    asked = item(LAST, Last(term=10, unit="web/0", successor="web/1"), 12)
+    answers = other.saw(at(2), OfficeView(12, holder, asked, info("web/1"), {}))
+    assert [decision.present.answers for decision in answers if isinstance(decision, d.Keep)] == [12]
+
+
+def test_a_second_transfer_takes_the_place_of_the_first_and_asks_its_own_successor() -> None:
+    session = alive_session()
+    candidacy = elected(session, "web/0")
+    candidacy.picture.candidates = {unit: present(unit, 3, 0) for unit in ("web/1", "web/2")}
+    first = commits(candidacy.transfer(at(1), "web/1"))
+    failed = candidacy.transfer(at(1.1), "web/2")
+    assert [decision for decision in failed if isinstance(decision, d.TransferFailed)] == [
+        d.TransferFailed("web/1", "no answer")
+    ]
+    second = commits(candidacy.committed(at(1.2), first[0].call, 11))
+    assert [commit.purpose for commit in second] == ["ask successor"]
+    candidacy.committed(at(1.3), second[0].call, 12)
+    candidacy.picture.candidates = {"web/1": present("web/1", 13, 11), "web/2": present("web/2", 14, 12)}
+    assert [commit.purpose for commit in commits(candidacy.tick(at(1.4)))] == ["transfer"]
 
 
 def test_a_key_that_comes_while_a_former_terms_work_is_left_is_deleted_at_once() -> None:

@@ -129,16 +129,11 @@ async def test_asked_for_more_than_is_sure_it_renews_first_and_says_unknown_when
 
 
 async def test_a_claim_whose_answer_is_lost_is_taken_up_once_it_is_read(stage: Stage) -> None:
-    agent = await stage.agent("m0", "web/0", stage.store)
-    await until_async(lambda: agent["web/0"].session.lease)
-    stage.store.fault = "answer lost"
-    await until_async(
-        lambda: agent["web/0"].state in ("claiming", "watching") and stage.store.calls.count("commit") > 2
-    )
-    stage.store.fault = "none"
-    await stage.renewing(2)
+    stage.store.fault, stage.store.only_for = "answer lost", HOLDER
+    agent = await holder(stage)
     item = (await stage.real.read(HOLDER)).items[HOLDER]
     assert agent["web/0"].term == item.mod_revision
+    assert ("unsure of a commit", "claim") in [(event, fields.get("purpose")) for event, fields in agent.logged]
 
 
 async def test_a_release_whose_answer_is_lost_is_settled_by_reading_and_nothing_is_believed_meanwhile(

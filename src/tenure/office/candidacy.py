@@ -131,7 +131,7 @@ class Candidacy(Term):
     def work_begun(self, now: Instant, term: int) -> Sequence[Decision]:
         """Something runs that the term must outlast: it isn't given up before `work_gone`. Void unless the term is believed in."""
         if term == self.term:
-            self._work_begins(term)
+            self.work_term = term
         return self._flush()
 
     def work_gone(self, now: Instant, term: int) -> Sequence[Decision]:

@@ -34,6 +34,7 @@ class Conduct:
         "_answered",
         "_armed_until",
         "_asked_revision",
+        "_asked_to",
         "_asks",
         "_behind",
         "_call",
@@ -131,6 +132,7 @@ class Conduct:
         self._transfer_at_once = False
         self._transfer_by = LONG_AGO
         self._asked_revision = 0
+        self._asked_to = ""
         self._present_gone = False
         self._left_read = False
         self._asks = Asks(session)
@@ -197,18 +199,14 @@ class Conduct:
 
     # ---- what runs for a term
 
-    def _work_begins(self, term: int) -> None:
-        self.work_term = term
-        self.session.at_work.add((self.keys.name, self.unit))
-
     def _work_ends(self) -> None:
         self.work_term = 0
-        self.session.at_work.discard((self.keys.name, self.unit))
+        self.session.leftovers.discard((self.keys.name, self.unit))
         # Another unit of this host may have waited for it.
         self._out.append(Moved())
 
     def _host_is_clean(self) -> bool:
-        return not any(office == self.keys.name for office, _ in self.session.at_work)
+        return not any(office == self.keys.name for office, _ in self.session.leftovers)
 
     # ---- the newest picture
 

@@ -63,9 +63,9 @@ class Session:
         "_sent_at",
         "_timeout_ns",
         "_witness",
-        "at_work",
         "crash_looping",
         "lease",
+        "leftovers",
         "lost",
         "resumed",
         "started_at",
@@ -85,8 +85,8 @@ class Session:
         self.resumed = False
         self.crash_looping = False
         self.lost = 0
-        self.at_work: set[tuple[str, str]] = set()
-        """Office and unit of each candidacy that something of a term is still running for, on this host."""
+        self.leftovers: set[tuple[str, str]] = set()
+        """Office and unit of each candidacy of this host of whose former term something is still running."""
         self._confirm = confirm_renewals
         self._saved = 0
         self._calls = 0

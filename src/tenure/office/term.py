@@ -142,7 +142,7 @@ class Term(Conduct):
             self.held_since = now
             self.because = None
             if self.guarded:
-                self._work_begins(self.number)
+                self.work_term = self.number
             self._out.append(Elected(self.number))
             self._strike_off(now)
 
@@ -177,6 +177,7 @@ class Term(Conduct):
                 self._end(now, "transferred at once" if at_once else "transferred", to=to, at_once=at_once)
                 return
         elif not self._strike and not self._call and not self._wants_read:
+            self._asked_to = to
             self._commit("ask successor", ask_successor(self.picture, self.number, to))
         if self._transfer_by.reached(now):
             self._fail_transfer("no answer")
@@ -215,6 +216,8 @@ class Term(Conduct):
         self.because = because
         self._behind = self.number
         self._strike = False
+        if self.work_term == self.number:
+            self.session.leftovers.add((self.keys.name, self.unit))
         self._fail_transfer("term ended")
         if self.term is not None:
             self.term = None
@@ -333,7 +336,9 @@ class Term(Conduct):
         self._look(now)
 
     def _note_request(self, now: Instant) -> None:
-        self._asked_revision = self._landed
+        # Another successor may have been named meanwhile: it is asked in turn.
+        if self._asked_to == self._transfer_to:
+            self._asked_revision = self._landed
 
     def _call_off(self, now: Instant) -> None:
         self._fail_transfer("store unsure")
