@@ -56,7 +56,7 @@ def _show_again(chosen: str | None, document: dict[str, Any]) -> None:
 
 
 def tabular(document: dict[str, Any]) -> str:
-    """The document as tables: applications, units, machines that are named but down."""
+    """The document as two tables: applications, units."""
     from tenure.model.walltime import local_text
 
     if not document["applications"]:
