@@ -127,6 +127,12 @@ async def test_relation_get_reads_the_remote_unit_or_whom_it_names(
     assert await printed(world.context(hook), "relation-get", *arguments) == expected
 
 
+async def test_the_hooks_remote_unit_is_meant_on_whatever_relation(world: UnitWorld) -> None:
+    await related(world)
+    hook = Hook(kind="relation-changed", relation=7, endpoint="db", remote_unit="db/0", remote_application="db")
+    assert await failure(world.context(hook), "relation-get", "-r", "0") == (1, "ERROR permission denied\n")
+
+
 async def test_without_a_remote_unit_the_remote_application_is_meant(world: UnitWorld) -> None:
     await related(world)
     hook = Hook(kind="relation-created", relation=7, endpoint="db", remote_application="db")

@@ -145,6 +145,8 @@ def main() -> "NoReturn":
             else:
                 kind = b"D"
             send(kind, data)
+    except PermissionError:
+        fail("the agent admits its own user and root alone")
     except OSError as error:
         without_agent(error.strerror or "it is silent")
 

@@ -53,17 +53,17 @@ async def relation_get(call: Call) -> object:
     context: HookContext = call.context
     relation = _relation(call)
     key = call.arguments[0] if call.arguments else "-"
-    bag = await _bag(context, relation, _whose(call, relation))
+    bag = await _bag(context, relation, _whose(call))
     return dict(bag) if key in ("-", "") else bag.get(key)
 
 
-def _whose(call: Call, relation: int) -> str:
+def _whose(call: Call) -> str:
     """The unit (it has a slash) or application whose databag is asked for."""
     context: HookContext = call.context
     hook = context.hook
     as_application = call.options["app"]
     whose = call.arguments[1] if len(call.arguments) > 1 else ""
-    if not whose and hook is not None and hook.relation == relation:
+    if not whose and hook is not None:
         whose = hook.remote_unit
         if not whose and hook.remote_application:
             whose, as_application = hook.remote_application, True
