@@ -63,7 +63,7 @@ class ForPeople(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-_NOT_SHOWN = {"boot_ns", "unit", "hook", "context_id"}
+_NOT_SHOWN = {"event", "boot_ns", "unit", "hook", "context_id"}
 """For programs: the message says it already."""
 
 
