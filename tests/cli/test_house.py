@@ -128,6 +128,32 @@ def test_a_reader_that_goes_away_is_no_error(tenure: Tenure, charm: Path) -> Non
     process.stderr.close()
 
 
+@pytest.mark.parametrize("arguments", ["--help", "status", "leader nope", "status --format json"])
+def test_a_full_disk_behind_standard_output_is_an_error_in_one_line(
+    tenure: Tenure, charm: Path, arguments: str
+) -> None:
+    tenure("deploy", charm)
+    with open("/dev/full", "w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "tenure", *arguments.split()],
+            env=tenure.environment, stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert process.returncode == 2
+    assert process.stderr.startswith("error: ")
+    assert process.stderr.count("\n") <= 2
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_never_taken_for_the_store(tenure: Tenure, charm: Path, closed: str) -> None:
+    tenure("deploy", charm)
+    command = f"{sys.executable} -m tenure"
+    script = f"{command} status {closed} && {command} add-unit web {closed} && {command} config web port=x {closed}"
+    done = subprocess.run(["sh", "-c", script], env=tenure.environment, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert list(tenure("status", "--format", "json").json["applications"]["web"]["units"]) == ["web/0", "web/1"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_completion(tenure: Tenure, shell: str) -> None:
     assert "_TENURE_COMPLETE" in tenure("completion", shell).out

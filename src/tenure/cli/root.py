@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -70,21 +71,39 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        return reader_gone()
     except TenureError as error:
         return _said(error.message, error.hint, error.exit_code)
     except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return _said(what, None, 2)
+        return failed(error)
     return code if isinstance(code, int) else 0
 
 
+def failed(error: OSError) -> int:
+    """Say what the system refused; the exit code. A reader of ours that went away is told nothing."""
+    if isinstance(error, BrokenPipeError):
+        return reader_gone()
+    what = error.strerror or str(error)
+    named = isinstance(error.filename, str | bytes)
+    return _said(f"{os.fsdecode(error.filename)}: {what}" if named else what, None, 2)
+
+
 def _said(message: str, hint: str | None, code: int) -> int:
-    click.echo(f"error: {_printable(message)}", err=True)
-    if hint:
-        click.echo(f"hint: {_printable(hint)}", err=True)
+    try:
+        click.echo(f"error: {_printable(message)}", err=True)
+        if hint:
+            click.echo(f"hint: {_printable(hint)}", err=True)
+    except OSError:
+        pass  # nobody can be told
+    _abandon_output()
     return code
+
+
+def _abandon_output() -> None:
+    """Leave nothing that Python would try to write once more as it ends, and fail at."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _printable(text: str) -> str:
