@@ -70,9 +70,11 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def charm_of(world: World, root: Path, **hooks: str) -> Path:
-    folder = world.charm(**hooks)
-    for hook in hooks:
-        (folder / "hooks" / hook.replace("_", "-")).write_text(hooks[hook])
+    folder = world.charm()
+    for name, text in hooks.items():
+        hook = folder / "hooks" / name
+        hook.write_text(text)
+        hook.chmod(0o755)
     (folder / "lib").mkdir()
     shutil.copy(root / "src" / "tenure" / "charm.py", folder / "lib")
     return folder

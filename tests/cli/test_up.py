@@ -93,6 +93,7 @@ def up(request: pytest.FixtureRequest):
     for one in started:
         one.process.kill()
         one.process.wait()
+        assert one.process.stdout is not None
         one.process.stdout.close()
 
 
