@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tenure.alarm import HeldTime
-from tenure.errors import NotLeader
+from tenure.errors import NotLeader, StoreUnreachable
 from tenure.office.driver.ledger import Ledger
 from tenure.store.memory import MemoryStore
 from tests.office.agents import HOLDER, SmallAgent
@@ -236,3 +236,16 @@ async def test_a_clean_end_is_no_start_that_counts_against_an_agent(stage: Stage
         agent = await holder(stage)
         await agent.stop(hand_over=True)
     assert (await holder(stage))["web/0"].term is not None
+
+
+async def test_whoever_waits_for_an_agent_that_stops_is_told_so(stage: Stage) -> None:
+    agent = await holder(stage)
+    await agent["web/0"].is_leader()
+    stage.store.fault = "silent"
+    release = asyncio.create_task(agent["web/0"].release())
+    leaving = asyncio.create_task(agent["web/0"].withdraw())
+    await quiet()
+    await agent.stop()
+    with pytest.raises(StoreUnreachable, match="has stopped"):
+        await release
+    leaving.cancel()

@@ -10,7 +10,7 @@ from typing import Any
 
 from tenure.alarm import Waiter
 from tenure.clock import Clock, Instant
-from tenure.errors import BadInput, LeaseLost, NotLeader, StoreUnsure, Unsure
+from tenure.errors import BadInput, LeaseLost, NotLeader, StoreUnreachable, StoreUnsure, Unsure
 from tenure.office import decisions as d
 from tenure.office.candidacy import Candidacy
 from tenure.office.driver.calls import Tasks, Ticker, within
@@ -21,6 +21,7 @@ from tenure.office.keys import OfficeKeys, OfficeView
 from tenure.office.records import encode
 from tenure.store.api import Committed, Compare, Refused, Store, modified_at
 
+_STOPPED = "the agent has stopped"
 _NEVER = 1 << 62
 """A mod revision that no key has: a commit that compares it reads, linearizably and at one revision."""
 
@@ -120,6 +121,8 @@ class Candidate:
         Raises: BadInput for a span that no lease of this length can give.
         """
         span_ns = self.session.timing.span_ns(span_s)
+        if self.closed:
+            return d.Answer("unknown")
         self._asks += 1
         ask = self._asks
         future: asyncio.Future[d.Answer] = asyncio.get_running_loop().create_future()
@@ -137,12 +140,13 @@ class Candidate:
     async def release(self, *, at_once: bool = False) -> None:
         """End the term, if there is one, once all that is owed has passed; `at_once` breaks the debts, and the history says so.
 
-        Returns when the key is surely gone. Cancelling: the term ends all the same.
+        Returns when the key is surely gone. Cancelling: the term ends all the same. Raises StoreUnreachable when the
+        desk is closed meanwhile: a successor of this process goes on with it.
         """
         over = self._over(self.machine.number)
         self._feed(self.machine.release(self._clock.now(), at_once=at_once))
-        if self.machine.number:
-            await over
+        if self.machine.number and await over == _STOPPED:
+            raise self._stopped()
 
     async def transfer(self, to: str, *, at_once: bool = False) -> bool:
         """Hand the office to the unit `to`, without a gap, once all that is owed has passed.
@@ -218,16 +222,18 @@ class Candidate:
         self.closed = True
         self.session.on_moved.remove(self._tick)
         await self._tasks.cancel()
-        for _, future in self._waiting:
-            future.cancel()
-        for asked in self._asked.values():
-            asked.cancel()
+        for future in (future for _, future in self._waiting if not future.done()):
+            future.set_exception(self._stopped())
+        for asked in (asked for asked in self._asked.values() if not asked.done()):
+            asked.set_result(d.Answer("unknown"))
+        for over in (over for overs in self._overs.values() for over in overs if not over.done()):
+            over.set_result(_STOPPED)
 
     # ---- how
 
     def _feed(self, decisions: Sequence[d.Decision]) -> None:
         self._todo.extend(decisions)
-        if self._performing:
+        if self._performing or self.closed:
             return
         self._performing = True
         try:
@@ -319,6 +325,9 @@ class Candidate:
     async def _within(self, call: Coroutine[Any, Any, Committed | Refused]) -> Committed | Refused:
         limit = self._clock.now().after(self.session.timing.commit_timeout_ns)
         return await within(self._waiter, limit, call)
+
+    def _stopped(self) -> StoreUnreachable:
+        return StoreUnreachable(f"{self.unit} is no candidate for {self.keys.name} any more: its agent has stopped")
 
     def _over(self, number: int) -> asyncio.Future[str]:
         over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
