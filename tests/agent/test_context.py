@@ -400,6 +400,32 @@ async def test_a_flush_goes_on_until_it_is_known_and_lands_once(
         assert then == () or isinstance(await faulty.store.commit(when, then), Refused), "a copy that arrives late"
 
 
+async def test_a_flush_that_has_landed_is_done_though_its_term_ends_before_that_is_known(
+    world: UnitWorld, faulty: Faulty
+) -> None:
+    await world.elect()
+    context = world.context()
+    await context.is_leader()
+    context.change_application_bag(PEERS, {"goal": "x"})
+    faulty.faults = ["lost answer"] + ["lost"] * (commits.SEND_MOST + 2)
+    honest = faulty.store.commit
+    landed = False
+
+    async def then_taken_over(*args: Any, **kwargs: Any) -> Committed | Refused:
+        nonlocal landed
+        outcome = await honest(*args, **kwargs)
+        if not landed:
+            landed = True
+            await honest([], [Put(world.leadership.holder, b"web/1")])
+        return outcome
+
+    faulty.store.commit = then_taken_over  # type: ignore[method-assign]
+    await context.flush()
+    assert await bag(world, APPLICATION_BAG) == {"goal": "x"}
+    item = (await world.store.read(APPLICATION_BAG)).items[APPLICATION_BAG]
+    assert (item.version, item.mod_revision) == (1, context.wrote_at)
+
+
 async def test_a_bag_written_with_an_old_picture_keeps_what_was_said_since(world: UnitWorld) -> None:
     late = world.context()
     first = world.context()

@@ -116,20 +116,48 @@ async def test_in_a_leader_deposed_without_its_agent_is_leader_is_false_and_a_lo
 async def test_an_agent_that_hangs_up_is_no_answer(world: UnitWorld, shop: Shop) -> None:
     context = world.context()
     shop.server.admit(context)
+    asked = asyncio.Event()
 
     async def never(*args: Any, **kwargs: Any) -> Any:
-        raise asyncio.CancelledError
+        asked.set()
+        await asyncio.Event().wait()
 
     world.leadership.is_leader = never  # type: ignore[method-assign]
     called = asyncio.create_task(shop.run(context, "is-leader"))
     async with asyncio.timeout(10):
-        while not world.leadership.asked and not called.done():
-            await asyncio.sleep(0)
-            if shop.server._callers:
-                await shop.server.close()
+        await asked.wait()
+    await shop.server.close()
     code, out, err = await called
     assert (code, out) == (1, b"")
     assert err.startswith(b"ERROR the agent is gone: ")
+
+
+async def test_a_context_has_one_tool_at_work_at_a_time_and_contexts_do_not_wait_for_each_other(
+    world: UnitWorld, shop: Shop
+) -> None:
+    await world.elect()
+    slow, other = world.context(), world.context()
+    shop.server.admit(slow)
+    shop.server.admit(other)
+    asked, answered = asyncio.Event(), asyncio.Event()
+    honest = world.leadership.is_leader
+
+    async def held_up(span_s: float | None = None, *, debtor: str | None, term: int | None = None) -> Any:
+        if debtor == slow.context_id:
+            asked.set()
+            await answered.wait()
+        return await honest(span_s, debtor=debtor, term=term)
+
+    world.leadership.is_leader = held_up  # type: ignore[method-assign]
+    first = asyncio.create_task(shop.run(slow, "leader-set", "a=1"))
+    async with asyncio.timeout(10):
+        await asked.wait()
+    second = asyncio.create_task(shop.server.run_tool(slow.context_id, "leader-get", ["a"], toolserver.Caller()))
+    assert await shop.run(other, "is-leader") == (0, b"True\n", b"")
+    assert not second.done()
+    answered.set()
+    assert await first == (0, b"", b"")
+    assert (await second).stdout == b"1\n"
 
 
 async def test_a_true_that_came_too_late_to_be_printed_is_asked_for_again(world: UnitWorld, shop: Shop) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tenure.errors import StoreBroken
 from tenure.model.changes import GuardBroken, change_records
-from tenure.model.records import Settings, encode
+from tenure.model.records import Settings, decode, encode
 from tenure.store.api import Item, Put, Refused, Store, modified_at
 
 KEY = "/k"
@@ -55,3 +56,13 @@ async def test_what_changes_nothing_is_compared_all_the_same(store: Store) -> No
 async def test_a_copy_that_arrives_late_is_refused(store: Store) -> None:
     await change_records(store, [], {KEY: lambda item, commit_id: b"{}"}, {})
     assert isinstance(await store.commit([modified_at(KEY, 0)], [Put(KEY, b"late")]), Refused)
+
+
+async def test_a_key_that_holds_no_record_is_for_the_change_to_complain_about(store: Store) -> None:
+    await store.commit([], [Put(KEY, b"rubbish")])
+
+    def make(item: Item | None, commit_id: str) -> bytes:
+        return b"{}" if item is None else encode(decode(Settings, item.value, KEY))
+
+    with pytest.raises(StoreBroken, match=KEY):
+        await change_records(store, [], {KEY: make}, {})

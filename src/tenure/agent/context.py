@@ -18,6 +18,7 @@ from tenure.agent.hook import Hook
 from tenure.clock import Instant
 from tenure.errors import BadInput, No, NotLeader, StoreUnreachable, StoreUnsure, TenureError
 from tenure.model.changes import GuardBroken, change_records
+from tenure.model.commits import new_id
 from tenure.model.layout import Layout
 from tenure.model.members import members
 from tenure.model.mirror import Mirror
@@ -285,9 +286,10 @@ class HookContext:
                 item = found.application_bag_item(self.application)
                 changes.append(BagChange(key, item, self._application_changes[relation]))
         fence = self.leader.fence if self._application_changes else None
+        commit_id = new_id()
         while changes:
             try:
-                revision = await write_bags(self.place.store, changes, fence=fence, when=relations)
+                revision = await write_bags(self.place.store, changes, fence=fence, when=relations, commit_id=commit_id)
             except (StoreUnsure, StoreUnreachable):
                 await asyncio.sleep(FLUSH_RETRY_S)
                 continue
@@ -305,12 +307,12 @@ class HookContext:
 
 def _told_as_of(hook: Hook | None, told: Mapping[int, Iterable[str]]) -> Mapping[int, frozenset[str]]:
     """The unit's relations and members as `hook` sees them: the unit that joins is there, the one that departs isn't."""
-    seen = {relation: frozenset(members) for relation, members in told.items()}
+    seen = {relation: frozenset(units) for relation, units in told.items()}
     if hook is not None and hook.relation is not None:
-        members = seen.get(hook.relation, frozenset())
+        units = seen.get(hook.relation, frozenset())
         if hook.kind == "relation-joined":
-            members |= {hook.remote_unit}
+            units |= {hook.remote_unit}
         elif hook.kind == "relation-departed":
-            members -= {hook.remote_unit}
-        seen[hook.relation] = members
+            units -= {hook.remote_unit}
+        seen[hook.relation] = units
     return seen

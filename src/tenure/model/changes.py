@@ -48,20 +48,23 @@ async def change_records(
     guards: Sequence[Compare],
     changes: Mapping[str, Make],
     known: Mapping[str, Item | None],
+    *,
+    commit_id: str | None = None,
 ) -> Landed:
     """Land all of `changes`, or nothing.
 
     `known`: the keys as last seen; that may be old. What turns out to change nothing is compared all the same, so that
-    an old picture is no reason to leave a change out. Raises GuardBroken, what a change raises, and Unsure's kinds; after
-    StoreUnsure the same call may be made again: nothing lands twice.
+    an old picture is no reason to leave a change out. Raises GuardBroken, what a change raises, and Unsure's kinds. After
+    StoreUnsure the same call may be made again, with the same `commit_id`: nothing lands twice, and what has landed
+    meanwhile is known for it, whatever has become of the guards.
     """
     current = {key: known.get(key) for key in changes}
+    commit_id = commit_id or new_id()
+    landed = _landed_with(commit_id, list(changes))
     while True:
-        commit_id = new_id()
         made = {key: make(current[key], commit_id) for key, make in changes.items()}
         puts = [Put(key, value) for key, value in made.items() if value is not None]
         compared = [modified_at(key, item.mod_revision if item else 0) for key, item in current.items()]
-        landed = _landed_with(commit_id, [put.key for put in puts])
         outcome = await commit_surely(store, [*guards, *compared], puts, landed)
         if isinstance(outcome, Committed):
             landed_items = {put.key: _item(put, current[put.key], outcome.revision) for put in puts}
@@ -76,11 +79,18 @@ def _landed_with(commit_id: str, keys: Sequence[str]) -> Callable[[Refused], int
     def landed(refused: Refused) -> int | None:
         for key in keys:
             item = refused.current.get(key)
-            if item is not None and msgspec.json.decode(item.value, type=_HasId).id == commit_id:
+            if item is not None and _id_of(item) == commit_id:
                 return item.mod_revision
         return None
 
     return landed
+
+
+def _id_of(item: Item) -> str:
+    try:
+        return msgspec.json.decode(item.value, type=_HasId).id
+    except msgspec.MsgspecError:
+        return ""  # no record at all: whoever decodes it as one says so
 
 
 def _item(put: Put, before: Item | None, revision: int) -> Item:

@@ -74,10 +74,12 @@ async def write_bags(
     *,
     fence: Compare | None = None,
     when: Sequence[Compare] = (),
+    commit_id: str | None = None,
 ) -> int | None:
     """Make all changes in one transaction; returns the revision at which they are there, None when they were already.
 
-    `fence`: of the term in which an application's bag is written. `when`: what else must hold.
+    `fence`: of the term in which an application's bag is written. `when`: what else must hold. `commit_id`: the same in each call, if after
+    StoreUnsure the call is made again.
     Raises NotLeader (the fence doesn't hold), No (a bag is gone, or `when` doesn't hold), BadInput (not UTF-8, too long),
     Unsure's kinds; nothing is written in all but the last.
     """
@@ -85,7 +87,7 @@ async def write_bags(
     bases = {change.key: change.base for change in changes}
     guards = [*([] if fence is None else [fence]), *when]
     try:
-        landed = await change_records(store, guards, made, bases)
+        landed = await change_records(store, guards, made, bases, commit_id=commit_id)
     except GuardBroken as broken:
         if broken.guard is fence:
             raise NotLeader("cannot write relation settings: not the leader") from None
