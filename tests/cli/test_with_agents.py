@@ -137,3 +137,14 @@ def test_by_force_a_killed_agents_unit_goes_when_its_lease_has_ended_and_not_bef
     assert leader not in units
     term = tenure("history", "web", "--format", "json").json["terms"][0]
     assert (term["unit"], term["how"]) == (leader, "expired")
+
+
+def test_explain_says_why_each_unit_leads_or_does_not(tenure: Tenure, agents: Agents) -> None:
+    leader, minion = leader_and_minion(tenure)
+    units = tenure("explain", "web", "--format", "json").json["units"]
+    assert units[leader]["candidacy"]["term"] == tenure("leader", "web", "--format", "json").json["term"]
+    assert units[minion]["candidacy"]["term"] is None
+    agents.kill(tenure("leader", "web", "--format", "json").json["machine"])
+    lines = tenure("explain", "web").out.splitlines()
+    [line] = [line for line in lines if line.startswith(leader)]
+    assert " unknown " in line

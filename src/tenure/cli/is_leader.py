@@ -51,33 +51,18 @@ async def command(settings: shared.Settings, unit: UnitName, span: float | None)
 
 
 async def _ask(view: ModelView, unit: UnitName, span: float | None) -> dict[str, Any]:
-    from tenure.agent.wire import call
-    from tenure.clock import boot_id
-    from tenure.errors import TenureError
+    from tenure.cli.asking import ask_agent
+    from tenure.errors import Unsure
 
-    application = view.application(unit.application)
-    holder = application.office().holder
-    if holder is None or holder.unit != str(unit):
-        return {
-            "verdict": "no",
-            "why": f"nobody leads {unit.application}" if holder is None else f"{holder.unit} leads {unit.application}",
-        }
-    machine_name = application.units[unit.number].info.machine
-    machine = view.machines.get(machine_name) if machine_name is not None else None
-    if machine is None:
-        return _unknown(f"can't tell whether {unit} leads: its agent is away, though its lease may last")
-    if machine.boot_id != boot_id():
-        return _unknown(
-            f"can't tell whether {unit} leads: only its agent, on the host {machine.host}, can vouch for it"
-        )
+    holder = view.application(unit.application).office().holder
+    if holder is None:
+        return {"verdict": "no", "why": f"nobody leads {unit.application}"}
+    if holder.unit != str(unit):
+        return {"verdict": "no", "why": f"{holder.unit} leads {unit.application}"}
     try:
-        return await call(machine.socket, {"control": "is-leader", "unit": str(unit), "for_s": span})
-    except TenureError as error:
-        return _unknown(f"can't tell whether {unit} leads: {error.message}")
-
-
-def _unknown(why: str) -> dict[str, Any]:
-    return {"verdict": "unknown", "why": why}
+        return await ask_agent(view, unit, "is-leader", for_s=span)
+    except Unsure as error:
+        return {"verdict": "unknown", "why": f"can't tell whether {unit} leads: {error.message}"}
 
 
 def _sentence(answer: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "is-leader": "Ask whether a unit leads, and for how long surely.",
         "settings": "Show the leader settings, or one of them.",
         "history": "Show who has led an application, and how each term ended.",
+        "explain": "Say why each unit leads or doesn't, and what it does.",
         "wait": "Wait until an application is active or idle, or has a leader.",
         "debug-log": "Show the log of this host's agents.",
         "completion": "Print what makes a shell complete tenure's commands.",
