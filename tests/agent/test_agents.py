@@ -122,6 +122,14 @@ def test_a_transfer_waits_for_what_was_promised_unless_it_is_told_not_to(world: 
     world.tenure("is-leader", unit, code=1)
 
 
+def test_a_transfer_that_is_told_not_to_wait_breaks_what_was_promised_and_the_history_says_so(world: World) -> None:
+    leader, minion = two(world, lease="60s")
+    world.tenure("is-leader", f"web/{leader[1]}")
+    world.tenure("transfer", f"web/{minion[1]}", "--now", "--timeout", "10s")
+    assert world.tenure("leader", "web").strip() == f"web/{minion[1]}"
+    assert "at once" in world.tenure("history", "web", "--format", "json")
+
+
 def test_an_agent_that_is_back_within_its_lease_takes_its_term_up_again(world: World) -> None:
     leader, _ = two(world, lease="60s")
     unit = f"web/{leader[1]}"

@@ -1,10 +1,12 @@
 """What a unit's hooks have been told so far, on this host's disk: what the resolver compares the model with.
 
-Two files in the unit's folder, each written whole beside the old one and then renamed:
+Two files in the unit's folder:
 
-- `journal`, durable before the call returns: what has been committed, and the hook that failed or is queued.
+- `journal`, written whole beside the old one, renamed, and durable before the call returns: what has been committed, and
+  the hook that failed or is queued.
 - `running`, there before a hook starts: which hook it is. It need outlive the agent only, not the host, so it isn't
-  forced to the disk: after a crash of the host no process of the hook's is left, and the hook is chosen again.
+  forced to the disk, and is written over in place by one call of a page (a rename would have the file system flush it):
+  after a crash of the host no process of the hook's is left, and the hook is chosen again.
 
 `running` counts only while its serial is the one after the journal's: so the single write of the journal is what
 commits a hook, and a crash between any two lines means one of two things. Before that write the hook was interrupted:
@@ -27,6 +29,8 @@ from tenure.defaults import RETRY_FIRST_S, RETRY_MOST_S
 from tenure.errors import BadInput
 
 FORMAT = 1
+
+_PAGE = 4096
 
 
 class Membership(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -183,13 +187,22 @@ class JournalFile:
         """Write the journal, durable before it returns; what is returned is what was written. Raises OSError: the old one stays."""
         journal = replace(journal, serial=journal.serial + 1)
         journal.check()
-        _write(self._path, msgspec.json.encode(journal), durable=True)
+        _write(self._path, msgspec.json.encode(journal))
         return journal
 
     def begin(self, running: Running) -> None:
         """Note that a hook is about to be started, or under which pid it was."""
         running.check()
-        _write(self._running, msgspec.json.encode(running), durable=False)
+        content = msgspec.json.encode(running).ljust(_PAGE)
+        # A process that is killed has written all of a page or nothing of it; what is longer has to be renamed.
+        if len(content) > _PAGE:
+            _write(self._running, content)
+            return
+        file = os.open(self._running, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(file, content, 0)
+        finally:
+            os.close(file)
 
     def interrupted(self, journal: Journal) -> Running | None:
         """The hook that was running when the last agent died; None: there was none, or it has been committed."""
@@ -219,16 +232,15 @@ def _load(path: Path, kind: type[T]) -> T | None:
     return record
 
 
-def _write(path: Path, content: bytes, *, durable: bool) -> None:
-    """The file has the old content or the new one, whatever happens; `durable`: surely the new one once this has returned."""
+def _write(path: Path, content: bytes) -> None:
+    """The file has the old content or the new one, whatever happens, and surely the new one once this has returned."""
     beside = path.with_name(path.name + ".new")
     file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         view = memoryview(content)
         while view:
             view = view[os.write(file, view) :]
-        if durable:
-            os.fsync(file)
+        os.fsync(file)
     except OSError:
         with contextlib.suppress(OSError):
             beside.unlink()
@@ -236,9 +248,8 @@ def _write(path: Path, content: bytes, *, durable: bool) -> None:
     finally:
         os.close(file)
     beside.replace(path)
-    if durable:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

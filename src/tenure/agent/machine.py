@@ -172,6 +172,7 @@ class MachineAgent:
     def _fail(self, error: TenureError) -> None:
         if self._failure is None:
             self._failure = error
+            _log.error("the agent ends: %s", error.message)
         self._asked_to_end.set()
 
     async def _end(self) -> int:

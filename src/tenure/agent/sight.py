@@ -13,7 +13,7 @@ from tenure.clock import Instant
 from tenure.model import options
 from tenure.model.application import ApplicationView, UnitView
 from tenure.model.records import Application
-from tenure.model.view import ModelView
+from tenure.model.view import ModelView, RelationView
 from tenure.names import UnitName
 
 
@@ -68,14 +68,18 @@ def config_digest(info: Application, addresses: Sequence[str]) -> str:
 def _peers(view: ModelView, info: Application, unit: UnitName) -> dict[int, SeenRelation]:
     relations: dict[int, SeenRelation] = {}
     for endpoint, number in info.peer_relations.items():
+        segment = view.snapshot.segment(view.layout.relation(number))
         relation = view.relations.get(number)
-        if relation is None:
+        if relation is None or segment is None:
             continue
-        members = {}
-        for member in relation.members(unit.application):
-            bag = relation.unit_bag_item(member)
-            if member != unit and bag is not None:
-                members[str(member)] = bag.mod_revision
+        # All units of a machine look at the same: it is made once for each change of the relation.
+        versions = segment.memo("versions", lambda relation=relation: _versions(relation, unit.application))  # type: ignore[misc]
+        members = {name: version for name, version in versions.items() if name != str(unit)}
         said = relation.application_bag_item(unit.application)
         relations[number] = SeenRelation(endpoint, unit.application, members, said.mod_revision if said else 0)
     return relations
+
+
+def _versions(relation: RelationView, application: str) -> dict[str, int]:
+    bags = {str(member): relation.unit_bag_item(member) for member in relation.members(application)}
+    return {name: bag.mod_revision for name, bag in bags.items() if bag is not None}

@@ -89,6 +89,10 @@ class UnitAgent:
         wait_s = TRY_AGAIN_FIRST_S
         while not self._stopping:
             try:
+                if self._alive is None and self._forced():
+                    # It goes even where its journal or charm can't be had.
+                    await self._end(orderly=False)
+                    break
                 if self._alive is None:
                     self._alive = await self._prepare()
                     await self._settle_leadership()
@@ -179,7 +183,8 @@ class UnitAgent:
                 await self._save(alive, journal.again(hook) if retry else journal.committed(hook, self.host.boot_id))
                 await alive.asked.resolved(retry)
             case Gone(orderly):
-                await self._end(alive, orderly)
+                await alive.statuses.close()
+                await self._end(orderly)
                 return True
             case Waiting(hook=hook, until=until):
                 alive.statuses.agent_is("error", f'hook failed: "{hook.name}"', _about(hook))
@@ -222,12 +227,11 @@ class UnitAgent:
                 if not self._stopping:
                     await self._wait(now.after(ns(KILLED_PAUSE_S)), whatever_comes=True)
 
-    async def _end(self, alive: _Alive, orderly: bool) -> None:
+    async def _end(self, orderly: bool) -> None:
         # Only now: what removes units knows charms, and with them YAML, which an agent is better off without.
         from tenure.model.removal import finish_unit
 
         self._log.info("%s leaves the model", self.name)
-        await alive.statuses.close()
         while True:
             await self.candidate.withdraw()
             try:
@@ -281,7 +285,8 @@ class UnitAgent:
             found[1].status if found else None,
         )
         charm, tools = host.state.charm(name), host.state.tools(name)
-        if found is not None:
+        # A unit that dies before its install never needs its charm.
+        if found is not None and (journal.installed or found[1].info.life == "alive"):
             await ensure_charm(host.store, host.layout, found[0].info.charm, charm)
         install_tools(tools)
         place = Place(
