@@ -1,0 +1,59 @@
+"""An agent's folder: one agent at a time, one model for ever."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tenure.agent.state_dir import StateDir
+from tenure.errors import BadInput, No
+from tenure.names import UnitName
+
+
+def test_a_second_agent_on_the_folder_is_refused_with_the_first_one_s_pid(tmp_path: Path) -> None:
+    first = StateDir(tmp_path / "m0")
+    with pytest.raises(No, match=f"another agent runs on the state folder .*: process {os.getpid()}"):
+        StateDir(tmp_path / "m0")
+    first.close()
+    StateDir(tmp_path / "m0").close()
+
+
+def test_the_folder_keeps_its_identity(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    identity = state.identify("model-1")
+    assert state.identify("model-1") == identity
+    state.close()
+
+
+def test_the_folder_of_another_model_is_refused(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    state.identify("model-1")
+    with pytest.raises(BadInput, match="belongs to another model"):
+        state.identify("model-2")
+    state.close()
+
+
+def test_an_identity_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    (tmp_path / "identity").write_text("{")
+    with pytest.raises(BadInput, match="identity can't be read"):
+        state.identify("model-1")
+    state.close()
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=r"the state folder .*/file/m0 can't be used: Not a directory"):
+        StateDir(tmp_path / "file" / "m0")
+
+
+def test_each_unit_has_a_folder_beside_the_others(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    assert state.units() == []
+    web = UnitName.parse("web/0")
+    state.unit(web).mkdir(parents=True)
+    assert state.units() == ["unit-web-0"]
+    assert state.charm(web) == tmp_path / "agents" / "unit-web-0" / "charm"
+    state.close()
