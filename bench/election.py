@@ -84,9 +84,9 @@ async def ask_for_transfer(made: World, successor: str) -> int:
     layout, unit = Layout("default"), UnitName.parse(successor)
     store = await open_store(made.url)
     try:
-        target = (await read_model(store, layout)).unit(unit)
+        view = await read_model(store, layout)
         since = time.time_ns()
-        asked = await requests.ask(store, layout, target, "transfer", {"now": False})
+        asked = await requests.ask(store, view, unit, "transfer", {"now": False})
         await asyncio.to_thread(made.stamp, "leader-elected", since, successor)
         await requests.withdraw(store, layout, unit, asked)
     finally:

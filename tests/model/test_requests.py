@@ -24,7 +24,7 @@ W0, W1 = UnitName("web", 0), UnitName("web", 1)
 
 async def test_the_asker_waits_for_the_answer(store: Store, layout: Layout, charm: Charm, view: View) -> None:
     await deploy(store, layout, charm, units=2)
-    asked = await requests.ask(store, layout, (await view()).unit(W1), "transfer", {"now": False})
+    asked = await requests.ask(store, await view(), W1, "transfer", {"now": False})
     mirror = Mirror(store, layout.prefix)
     await mirror.start()
     waiting = asyncio.create_task(requests.wait_answer(mirror, layout, W1, asked))
@@ -46,7 +46,7 @@ async def test_the_asker_waits_for_the_answer(store: Store, layout: Layout, char
 
 async def test_what_was_withdrawn_is_not_answered(store: Store, layout: Layout, charm: Charm, view: View) -> None:
     await deploy(store, layout, charm)
-    asked = await requests.ask(store, layout, (await view()).unit(W0), "resolved", {"retry": True})
+    asked = await requests.ask(store, await view(), W0, "resolved", {"retry": True})
     item = (await view()).unit(W0).request_items[asked]
     await requests.withdraw(store, layout, W0, asked)
     assert not await requests.answer(store, item, "done")
@@ -55,10 +55,10 @@ async def test_what_was_withdrawn_is_not_answered(store: Store, layout: Layout, 
 
 async def test_nothing_is_asked_of_a_unit_that_is_gone(store: Store, layout: Layout, charm: Charm, view: View) -> None:
     await deploy(store, layout, charm)
-    unit = (await view()).unit(W0)
+    seen = await view()
     await remove_units(store, layout, [W0])
     with pytest.raises(No, match="removed meanwhile"):
-        await requests.ask(store, layout, unit, "resolved", {"retry": True})
+        await requests.ask(store, seen, W0, "resolved", {"retry": True})
 
 
 async def test_answers_that_nobody_fetched_are_not_kept_for_ever(
@@ -66,8 +66,7 @@ async def test_answers_that_nobody_fetched_are_not_kept_for_ever(
 ) -> None:
     await deploy(store, layout, charm)
     for _ in range(15):
-        unit = (await view()).unit(W0)
-        asked = await requests.ask(store, layout, unit, "resolved", {"retry": True})
+        asked = await requests.ask(store, await view(), W0, "resolved", {"retry": True})
         item = (await view()).unit(W0).request_items[asked]
         await requests.answer(store, item, "refused")
         await store.commit([], requests.surplus((await view()).unit(W0)))

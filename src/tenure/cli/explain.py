@@ -74,9 +74,9 @@ def _tabular(document: dict[str, dict[str, Any]]) -> str:
 
 def _doing(answer: dict[str, Any]) -> str:
     """What the unit's agent does now, or will do next."""
-    if answer.get("running"):
-        return f"runs {answer['running']}"
     following = answer.get("next") or {}
+    if answer.get("running"):
+        return f"runs {following.get('hook') or 'a hook'}"
     if "does" in following:
         return f"{following['does']} {following['hook']}"
     if "waits" in following:

@@ -41,7 +41,7 @@ async def command(settings: shared.Settings, units: tuple[UnitName, ...], no_ret
             if unit.info.machine not in view.machines:
                 raise Unsure(f"the agent of {name} is away: nothing was asked of it", hint="tenure status")
         for name in units:
-            asked = await requests.ask(store, layout, view.unit(name), "resolved", {"retry": not no_retry})
+            asked = await requests.ask(store, view, name, "resolved", {"retry": not no_retry})
             try:
                 async with shared.limited(timeout, f"an answer of the agent of {name}"):
                     answer = await requests.wait_answer(mirror, layout, name, asked)

@@ -48,7 +48,7 @@ async def command(settings: shared.Settings, unit: UnitName, now: bool, timeout:
         if target.present_item is None or target.info.life == "dying":
             raise No(f"{unit} is not present: nothing has changed", hint="tenure status")
         shared.progress(f"{application.leader} hands over to {unit}")
-        asked = await requests.ask(store, layout, target, "transfer", {"now": now})
+        asked = await requests.ask(store, view, unit, "transfer", {"now": now})
         limit_s = 2.0 * application.info.ttl_s if timeout is None else timeout
         try:
             async with shared.limited(limit_s, f"{unit} leading {unit.application}"):

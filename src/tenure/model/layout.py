@@ -145,9 +145,14 @@ class Layout:
         """What a unit says on a relation."""
         return f"{self.unit_bags(relation, unit.application)}{unit.number}"
 
+    @property
+    def commit_ids(self) -> str:
+        """Prefix of the ids of operators' commits."""
+        return f"{self.prefix}ids/"
+
     def commit_id(self, commit_id: str) -> str:
         """Exists once an operator's commit of this id has landed."""
-        return f"{self.prefix}ids/{commit_id}"
+        return f"{self.commit_ids}{commit_id}"
 
     def charm(self, digest: str) -> str:
         """Prefix of a charm's archive."""

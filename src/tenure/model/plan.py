@@ -48,8 +48,7 @@ async def carry_out(
         plan = made if isinstance(made, Plan) else await made
         if not plan.then:
             return plan.result, view.revision
-        ids = view.snapshot.under(f"{layout.prefix}ids/")
-        outcome = await commit_with_id(store, layout, plan.when, plan.then, ids)
+        outcome = await commit_with_id(store, layout, plan.when, plan.then, view.commit_ids)
         if isinstance(outcome, Committed):
             return plan.result, outcome.revision
     raise StoreUnreachable(

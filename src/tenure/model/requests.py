@@ -37,14 +37,15 @@ def new_request(layout: Layout, unit: UnitName, kind: Kind, arguments: Mapping[s
     return request_id, Put(layout.request(unit, request_id), encode(record))
 
 
-async def ask(store: Store, layout: Layout, unit: UnitView, kind: Kind, arguments: Mapping[str, Any]) -> str:
-    """Ask it; returns the request's id. Raises No when the unit has gone meanwhile, Unsure's kinds."""
-    request_id, put = new_request(layout, unit.name, kind, arguments)
+async def ask(store: Store, view: ModelView, unit: UnitName, kind: Kind, arguments: Mapping[str, Any]) -> str:
+    """Ask it; returns the request's id. Raises NoSuchThing, No when the unit has gone meanwhile, Unsure's kinds."""
+    info = view.unit(unit).info_item
+    request_id, put = new_request(view.layout, unit, kind, arguments)
     outcome = await commit_with_id(
-        store, layout, [created_at(unit.info_item.key, unit.info_item.create_revision)], [put]
+        store, view.layout, [created_at(info.key, info.create_revision)], [put], view.commit_ids
     )
     if isinstance(outcome, Refused):
-        raise No(f"{unit.name} has been removed meanwhile")
+        raise No(f"{unit} has been removed meanwhile")
     return request_id
 
 

@@ -81,6 +81,11 @@ class ModelView:
         """The model's own record."""
         return None if self.info_item is None else self.snapshot.decoded.record(ModelInfo, self.info_item)
 
+    @property
+    def commit_ids(self) -> list[Item]:
+        """The ids of operators' commits that are kept."""
+        return self.snapshot.under(self.layout.commit_ids)
+
     @cached_property
     def machines(self) -> Mapping[str, Machine]:
         """The machines whose agents keep their sessions, by name."""
