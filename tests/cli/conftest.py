@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Tenure:
         # A hundred starts compile the same modules once, wherever else bytecode may or may not be kept.
         self.environment = {**os.environ, "TENURE_STORE": self.url, "PYTHONPYCACHEPREFIX": str(bytecode)}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str | Path, code: int | None = 0, **environment: str) -> Done:
         """Run it; the exit code must be `code`, and whatever it says must not be a traceback."""
@@ -57,7 +58,7 @@ class Tenure:
 
     def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         """Run it in the background."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "tenure", *map(str, arguments)],
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,
@@ -66,6 +67,15 @@ class Tenure:
             text=True,
             cwd=self.folder,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever has become of the test."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate(timeout=LIMIT_S)
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +84,10 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tenure(tmp_path: Path, bytecode: Path) -> Tenure:
-    return Tenure(tmp_path, bytecode)
+def tenure(tmp_path: Path, bytecode: Path) -> Iterator[Tenure]:
+    tenure = Tenure(tmp_path, bytecode)
+    yield tenure
+    tenure.close()
 
 
 @pytest.fixture
