@@ -136,6 +136,18 @@ def test_what_is_left_of_a_hook_is_ended_when_its_agent_died_and_the_hook_counts
     world.event("m0", event="hook-ended", hook="start")
 
 
+def test_a_leader_elected_that_failed_is_run_again_by_an_agent_that_is_back_within_its_lease(world: World) -> None:
+    charm = one(world, leader_elected="test -e ../mended", start="")
+    in_error(world, "leader-elected")
+    world.kill("m0")
+    (charm.parent / "mended").touch()
+    world.start("m0")
+    world.event("m0", event="hook-ended", hook="start", within_s=15)
+    terms = [line["term"] for line in world.events("m0", event="hook-started", hook="leader-elected")]
+    assert len(terms) == 2
+    assert terms[0] == terms[1]
+
+
 def test_a_hook_that_was_killed_from_outside_runs_again_without_an_error(world: World) -> None:
     one(world, install="test -e ../again || { touch ../again; kill -KILL $$; }", start="")
     world.event("m0", event="hook-ended", hook="install", how="killed")

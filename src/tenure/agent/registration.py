@@ -10,7 +10,7 @@ from tenure.model.records import Machine, decode, encode
 from tenure.office.driver import Session
 from tenure.store.api import Committed, Item, Put, Store, modified_at
 
-MACHINE_TTL_S = 20
+MACHINE_TTL_S = 10
 """How long a dead agent is still taken to live: short enough for whoever places units, long enough to be renewed seldom."""
 
 RETRY_S = 0.5
