@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,15 @@ def test_every_hook_is_in_the_reference(kind: str) -> None:
     table = (REFERENCE / "charms.md").read_text().split("## The hooks", 1)[1].split("\n## ", 1)[0]
     relation = kind.removeprefix("relation-")
     assert f"`{kind}`" in table or f"-relation-{relation}`" in table or f"`-{relation}`" in table
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md"])
+def test_no_link_outside_of_the_documents_leads_nowhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+def test_every_target_of_make_says_what_it_is_for() -> None:
+    targets = re.findall(r"^([a-z-]+):(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"demo", "test", "bench", "lint", "docs", "simulate", "help"} <= {name for name, _ in targets}
+    assert [name for name, rest in targets if "## " not in rest] == []
