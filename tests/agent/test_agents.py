@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -141,6 +142,24 @@ def test_an_agent_that_is_back_within_its_lease_takes_its_term_up_again(world: W
     assert json.loads(world.tenure("is-leader", unit, "--format", "json"))["term"] == term
     assert world.hooks(leader, unit).count("leader-elected") == 1
     assert "leader-settings-changed" not in world.hooks(leader, unit)
+
+
+def test_a_leader_whose_store_is_silent_is_deposed_in_time_and_somebody_leads_when_it_is_back(world: World) -> None:
+    leader, minion = two(world)
+    term = world.event(leader, event="elected")["term"]
+    with (world.folder / "tenure.db-lock").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        silent_at = boot_ns()
+        ends = world.event(leader, event="term-ends", within_s=10)
+        assert ends["because"] == "renewal overdue"
+        assert (ends["boot_ns"] - silent_at) / 1e9 < 2.1, "while the guarantee is still sure: 2 s of a lease of 4 s"
+    machine = until(
+        lambda: [one for one in (leader, minion) if world.events(one, event="hook-started", hook="leader-elected")[-1:]
+                 and world.events(one, event="hook-started", hook="leader-elected")[-1]["term"] > term],
+        within_s=20,
+        what="the next leader",
+    )[0]  # fmt: skip
+    assert world.tenure("leader", "web").strip() == f"web/{machine[1]}"
 
 
 def test_the_leader_that_is_removed_leads_to_its_last_hook(world: World) -> None:
