@@ -6,6 +6,7 @@ Events come in as calls, each with the instant at which it is met; decisions com
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from tenure.clock import Instant
 from tenure.office.decisions import (
@@ -20,6 +21,8 @@ from tenure.office.term import Term
 from tenure.office.timing import TRANSFER_ANSWER_NS
 from tenure.store.api import Item
 
+Move = Callable[[Any, Instant], None]
+
 
 class Candidacy(Term):
     """One unit, one office, one session's lease.
@@ -29,6 +32,21 @@ class Candidacy(Term):
     """
 
     __slots__ = ()
+
+    _moves_answered: ClassVar[dict[Purpose, dict[Outcome, Move]]]
+    _moves_passed: ClassVar[dict[State, Move]]
+
+    @classmethod
+    def bind_moves(cls) -> None:
+        """Fill the tables with this class's own moves, so that a variant's are met as well."""
+        cls._seen = {state: {sight: getattr(cls, move) for sight, move in row.items()} for state, row in SEEN.items()}
+        cls._moves_answered = {
+            purpose: {outcome: getattr(cls, move) for outcome, move in row.items()} for purpose, row in ANSWERED.items()
+        }
+        cls._moves_passed = {state: getattr(cls, move) for state, move in PASSED.items()}
+
+    def __init_subclass__(cls) -> None:
+        cls.bind_moves()
 
     def wake_in_ns(self, now: Instant) -> int | None:
         """In how long `tick` has something to do; None: not before another event."""
@@ -225,7 +243,7 @@ class Candidacy(Term):
                 self._paint_own(revision)
             elif current is not None:
                 self._paint_refused(revision, current)
-            _ANSWERED[purpose][outcome](self, now)
+            self._moves_answered[purpose][outcome](self, now)
             self._advance(now)
         return self._flush()
 
@@ -234,7 +252,7 @@ class Candidacy(Term):
             self._calls += 1
             self._call, self._purpose = self._calls, "read"
             self._out.append(ReadOffice(self._call))
-        _PASSED[self.state](self, now)
+        self._moves_passed[self.state](self, now)
         if self._asks:
             session = self.session
             may_learn = session.resuming or (session.resumed and not self._first_revision)
@@ -242,12 +260,4 @@ class Candidacy(Term):
             self._asks.answer(now, self.term, sure_ns, self.debts, may_learn=may_learn, out=self._out)
 
 
-Move = Callable[[Candidacy, Instant], None]
-
-Candidacy._seen = {
-    state: {sight: getattr(Candidacy, move) for sight, move in row.items()} for state, row in SEEN.items()
-}
-_ANSWERED: dict[Purpose, dict[Outcome, Move]] = {
-    purpose: {outcome: getattr(Candidacy, move) for outcome, move in row.items()} for purpose, row in ANSWERED.items()
-}
-_PASSED: dict[State, Move] = {state: getattr(Candidacy, move) for state, move in PASSED.items()}
+Candidacy.bind_moves()
