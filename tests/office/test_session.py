@@ -190,3 +190,11 @@ def test_a_read_that_finds_another_lease_or_another_leader_of_the_store_confirms
     assert sure_s(session, 8.6) == 59.94
     session.tick(at(17.9))
     assert session.in_flight, "it is renewed again soon"
+
+
+def test_a_saved_lease_that_the_sessions_own_key_is_not_found_with_is_given_up_and_runs_out() -> None:
+    session = Session(TIMING, confirm_renewals=True)
+    session.start(at(0), 7)
+    session.renewed(at(0.1), 1, 60)
+    decisions = session.confirmed(at(0.2), 2, None, 60)
+    assert kinds(decisions) == ["SaveLease", "LeaseOver", "Moved", "SendGrant"], "it is never revoked"

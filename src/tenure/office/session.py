@@ -113,6 +113,11 @@ class Session:
         """A call is under way."""
         return self._call != 0
 
+    @property
+    def renewing(self) -> int:
+        """The lease that is renewed, vouched for or not; 0: none."""
+        return self.lease or self._saved
+
     def sure_ns(self, now: Instant) -> int:
         """For how much longer the lease surely lives; 0 or less: not at all."""
         return self.sure_until.left_ns(now)
@@ -160,7 +165,7 @@ class Session:
             self._renew_sent_at = sent_at
             self._ask(now, "confirm", ttl_s)
         else:
-            self._vouch(sent_at, self.lease or self._saved, ttl_s, "renewed")
+            self._vouch(sent_at, self.renewing, ttl_s, "renewed")
         return self._flush()
 
     def confirmed(
@@ -169,13 +174,16 @@ class Session:
         """What a read after the renewal found: the lease of the session's own key, and who answered.
 
         The renewal counts only where the key has this lease and the same witness (the store's leader and its term) as before.
+        A saved lease that the key is not found with is given up, and runs out: it could never be vouched for.
         """
         if self._settle(now, call, "confirm") is None:
             return NOTHING
         before, self._witness = self._witness, witness
-        current = self.lease or self._saved
+        current = self.renewing
         if lease == current and (before is None or before == witness):
             self._vouch(self._renew_sent_at, current, ttl_s, "renewed")
+        elif self.state == "resuming" and lease != current:
+            self._lose(now)
         else:
             self._again_at = now if lease == current else now.after(self._retry_ns)
             self._tick(now)
@@ -258,7 +266,7 @@ class Session:
     def _ask(self, now: Instant, kind: Kind, answered_s: int = 0) -> None:
         self._calls += 1
         self._call, self._kind, self._sent_at = self._calls, kind, now
-        lease = self.lease or self._saved
+        lease = self.renewing
         if kind == "grant":
             self._out.append(SendGrant(self._call, self.timing.ttl_s))
         elif kind == "renew":
@@ -285,7 +293,7 @@ class Session:
         self._out.append(Moved())
 
     def _lose(self, now: Instant) -> None:
-        lease, self.lease = self.lease or self._saved, None
+        lease, self.lease = self.renewing, None
         self._saved = 0
         self.resumed = False
         self.lost += 1

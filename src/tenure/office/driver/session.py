@@ -199,7 +199,7 @@ class Session:
             return
         item = items.get(key) if key else None
         # Where nothing is kept yet there is nothing that could be held, and nothing to be misled about.
-        lease = item.lease if item else None if key else self.machine.lease
+        lease = item.lease if item else None if key else self.machine.renewing
         self.perform(self.machine.confirmed(self._clock.now(), call, lease, ttl_s))
 
     async def _revoke(self, lease: int) -> None:
