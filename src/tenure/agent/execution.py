@@ -35,6 +35,8 @@ class Executor:
     file: JournalFile
     wrote_at: int = 0
     """The latest revision at which something of the unit's own has landed: the next hook's view is no older."""
+    hook_name: str = ""
+    """Of the hook that runs, or ran last."""
     _process: HookProcess | None = None
     _ending: bool = field(default=False)
 
@@ -58,6 +60,7 @@ class Executor:
     async def execute(self, journal: Journal, hook: Hook, told: Mapping[int, Iterable[str]]) -> Ended:
         """Run `hook`; what it has buffered has landed when it succeeded. Whoever calls holds the machine's hook lock."""
         log = logging.getLogger(f"unit.{self.place.unit}.{hook.name}")
+        self.hook_name = hook.name
         try:
             path = find_hook(self.place.charm, hook.name)
         except HookCannotRun as error:

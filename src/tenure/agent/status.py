@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tenure.agent.hook import Hook
 from tenure.errors import NoSuchThing, TenureError, Unsure
 from tenure.model.commits import commit_surely
 from tenure.model.records import Said, UnitStatus, encode
@@ -92,6 +93,33 @@ class StatusWriter:
             said = Said(status=status, message=message, since=now_text(), data=data or {})
             self._wanted = replace(self._wanted, agent=said)
         self._write_within(EXECUTING_AFTER_S if status == "executing" else 0.0)
+
+    def before(self, hook: Hook) -> None:
+        """`hook` is about to run."""
+        match hook.kind:
+            case "install" if not self.charm_has_spoken:
+                self.workload_is("maintenance", "installing charm software")
+            case "stop":
+                self.workload_is("maintenance", "stopping charm software")
+            case "remove":
+                self.workload_is("maintenance", "cleaning up prior to charm deletion")
+        if hook.kind != "update-status":
+            self.agent_is("executing", hook.running)
+
+    def after(self, hook: Hook) -> None:
+        """`hook` has succeeded."""
+        match hook.kind:
+            case "start" if not self.charm_has_spoken:
+                self.workload_is("unknown")
+            case "stop":
+                self.workload_is("maintenance")
+            case "remove":
+                self.workload_is("terminated")
+
+    def failed(self, hook: Hook) -> None:
+        """`hook` has failed: the unit is in error."""
+        data = {"hook": hook.name, "relation-id": hook.relation_id, "remote-unit": hook.remote_unit}
+        self.agent_is("error", f'hook failed: "{hook.name}"', {name: value for name, value in data.items() if value})
 
     async def close(self) -> None:
         """Write no more; what was to be written later isn't."""

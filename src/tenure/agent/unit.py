@@ -12,29 +12,22 @@ from typing import Any
 
 from tenure.agent import sight
 from tenure.agent.asked import Asked
-from tenure.agent.charm_folder import ensure_charm
-from tenure.agent.context import Models, Place
-from tenure.agent.environment import Surroundings
-from tenure.agent.execution import Executor
 from tenure.agent.hook import Hook
 from tenure.agent.hooks import Ended
 from tenure.agent.host import Host
-from tenure.agent.journal import Journal, JournalFile
+from tenure.agent.journal import Journal
 from tenure.agent.logs import event
-from tenure.agent.processes import end_what_is_left
+from tenure.agent.preparation import Prepared, prepare
 from tenure.agent.resolver import Gone, Idle, Next, Resolve, Run, Seen, Skip, Waiting, next_operation
 from tenure.agent.scopes import enter_scope
-from tenure.agent.status import StatusWriter
-from tenure.agent.tools.install import install_tools
-from tenure.alarm import Alarm
-from tenure.clock import Instant, ns
+from tenure.agent.waking import Waking
+from tenure.clock import ns
 from tenure.defaults import UPDATE_STATUS_S
 from tenure.errors import NotLeader, TenureError
 from tenure.model.application import ApplicationView
 from tenure.model.view import ModelView
 from tenure.names import UnitName
 from tenure.office.driver import Candidate
-from tenure.store.api import created_at
 
 KILLED_PAUSE_S = 3.0
 """How long the agent waits after a hook was killed from outside, for whoever ends the host to come to the agent. Juju's figure."""
@@ -51,9 +44,7 @@ class _Alive:
     """What a unit has once its journal is loaded."""
 
     journal: Journal
-    file: JournalFile
-    statuses: StatusWriter
-    executor: Executor
+    parts: Prepared
     asked: Asked
     unsaved: Journal | None = None
     """What could not be written down yet: nothing else is done before it is."""
@@ -71,10 +62,8 @@ class UnitAgent:
         self.revision = revision
         self.next: Next | None = None
         """What it does, or waits for; for status."""
-        self._news = asyncio.Event()
-        self.candidate = candidacy(self.wake)
-        self._timer = _Timer(host.alarm, self.wake)
-        self._stopping = False
+        self._waking = Waking(host.clock, host.alarm)
+        self.candidate = candidacy(self._waking.wake)
         self._alive: _Alive | None = None
         self._update_status_at = host.clock.now()
         self._log = logging.getLogger(f"unit.{name}")
@@ -87,7 +76,7 @@ class UnitAgent:
     async def run(self) -> None:
         """Return when the unit is gone, its terms ended and its keys removed; or when `stop` was called and no hook runs."""
         wait_s = TRY_AGAIN_FIRST_S
-        while not self._stopping:
+        while not self._waking.stopping:
             try:
                 if self._alive is None and self._forced():
                     # It goes even where its journal or charm can't be had.
@@ -102,16 +91,16 @@ class UnitAgent:
             except Exception as error:
                 # The agent's other units must not suffer from what this one has met, be it a fault of ours.
                 self._trouble(error)
-                await self._wait(self.host.clock.now().after(ns(wait_s)), whatever_comes=True)
+                await self._waking.wait(self.host.clock.now().after(ns(wait_s)), whatever_comes=True)
                 wait_s = min(2 * wait_s, TRY_AGAIN_MOST_S)
-        self._timer.set(None)
+        self._waking.close()
         if self._alive is not None:
             await self._alive.asked.close()
-            await self._alive.statuses.close()
+            await self._alive.parts.statuses.close()
 
     def wake(self) -> None:
         """Something has changed that may concern the unit."""
-        self._news.set()
+        self._waking.wake()
 
     def saw(self) -> None:
         """The mirror shows something new."""
@@ -126,8 +115,8 @@ class UnitAgent:
                 # A dying leader goes on to its last hook; one that dies as a minion is no candidate any more.
                 self._resigned = True
                 self._spawn(self.candidate.withdraw())
-        if self._alive is not None and (found is None or self._forced()) and self._alive.executor.running:
-            self._spawn(self._alive.executor.end_running())
+        if self._alive is not None and (found is None or self._forced()) and self._alive.parts.executor.running:
+            self._spawn(self._alive.parts.executor.end_running())
         if self._concerns(view, application):
             self.wake()
 
@@ -143,23 +132,22 @@ class UnitAgent:
 
     def stop(self) -> None:
         """Start no further hook."""
-        self._stopping = True
-        self.wake()
+        self._waking.stop()
 
     async def end_running(self) -> None:
         """End the hook that runs, if any; it will run again when the agent is back."""
         if self._alive is not None:
-            await self._alive.executor.end_running()
+            await self._alive.parts.executor.end_running()
 
     def kill_running(self) -> None:
         """The same, without a moment's grace."""
         if self._alive is not None:
-            self._alive.executor.kill_running()
+            self._alive.parts.executor.kill_running()
 
     @property
     def running(self) -> bool:
         """Whether a hook runs now."""
-        return self._alive is not None and self._alive.executor.running
+        return self._alive is not None and self._alive.parts.executor.running
 
     # ---- one step
 
@@ -167,7 +155,7 @@ class UnitAgent:
         """Do what is next, or wait until something may be; True when the unit is gone."""
         if alive.unsaved is not None:
             await self._save(alive, alive.unsaved)
-        self._news.clear()
+        self._waking.look()
         alive.asked.look(in_error=alive.journal.failed is not None)
         seen = self._seen(alive)
         self.next = (
@@ -183,22 +171,22 @@ class UnitAgent:
                 await self._save(alive, journal.again(hook) if retry else journal.committed(hook, self.host.boot_id))
                 await alive.asked.resolved(retry)
             case Gone(orderly):
-                await alive.statuses.close()
+                await alive.parts.statuses.close()
                 await self._end(orderly)
                 return True
             case Waiting(hook=hook, until=until):
-                alive.statuses.agent_is("error", f'hook failed: "{hook.name}"', _about(hook))
-                await self._wait(until)
+                alive.parts.statuses.failed(hook)
+                await self._waking.wait(until)
             case Idle(until):
-                alive.statuses.agent_is("idle")
-                await self._wait(until)
+                alive.parts.statuses.agent_is("idle")
+                await self._waking.wait(until)
         return False
 
     async def _run_next(self, alive: _Alive) -> None:
         async with self.host.hook_lock:
             # While the lock was awaited the world has moved: what is next may be something else, or nothing.
             now = self.host.clock.now()
-            if self._stopping or self._forced():
+            if self._waking.stopping or self._forced():
                 return
             operation = next_operation(alive.journal, self._seen(alive), now)
             if not isinstance(operation, Run):
@@ -207,25 +195,25 @@ class UnitAgent:
             if hook.kind == "relation-created":
                 assert hook.relation is not None
                 entered = await enter_scope(self.host, self.name, self.revision, hook.relation)
-                alive.executor.wrote_at = max(alive.executor.wrote_at, entered)
-            self._before(alive, hook)
+                alive.parts.executor.wrote_at = max(alive.parts.executor.wrote_at, entered)
+            alive.parts.statuses.before(hook)
             told = {number: list(known.members) for number, known in alive.journal.relations.items()}
-            ended = await alive.executor.execute(alive.journal, hook, told)
+            ended = await alive.parts.executor.execute(alive.journal, hook, told)
         await self._after(alive, hook, ended)
 
     async def _after(self, alive: _Alive, hook: Hook, ended: Ended) -> None:
         journal, now = alive.journal, self.host.clock.now()
-        self._update_status_at = now.after(ns(UPDATE_STATUS_S * random.uniform(0.8, 1.2)))
+        self._put_update_status_off()
         match ended.how:
             case "succeeded":
                 await self._save(alive, journal.committed(hook, self.host.boot_id))
-                self._say_after(alive, hook)
+                alive.parts.statuses.after(hook)
             case "failed":
                 await self._save(alive, journal.failing(hook, now))
             case "killed":
                 await self._save(alive, journal.again(hook))
-                if not self._stopping:
-                    await self._wait(now.after(ns(KILLED_PAUSE_S)), whatever_comes=True)
+                if not self._forced():
+                    await self._waking.wait(now.after(ns(KILLED_PAUSE_S)), whatever_comes=True)
 
     async def _end(self, orderly: bool) -> None:
         # Only now: what removes units knows charms, and with them YAML, which an agent is better off without.
@@ -239,7 +227,7 @@ class UnitAgent:
                 break
             except NotLeader:
                 # The mirror's holder may be a term that is over already, or one that a late claim has begun.
-                await self._wait(self.host.clock.now().after(ns(TRY_AGAIN_FIRST_S)))
+                await self._waking.wait(self.host.clock.now().after(ns(TRY_AGAIN_FIRST_S)))
         for folder in (self.host.state.unit(self.name), self.host.state.tools(self.name)):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         event(self._log, f"{self.name} is gone", event="unit-gone", unit=str(self.name), orderly=orderly)
@@ -247,71 +235,13 @@ class UnitAgent:
     # ---- parts
 
     async def _prepare(self) -> _Alive:
-        """Load what the unit has been told, end what a dead agent's hook has left, and have the charm in place."""
-        host = self.host
-        folder = host.state.unit(self.name)
-        file = JournalFile(folder)
-        journal = file.load()
-        if journal is not None and journal.unit_revision != self.revision:
-            await asyncio.to_thread(shutil.rmtree, folder)
-            journal = None
-        folder.mkdir(parents=True, exist_ok=True)
-        now = host.clock.now()
-        if journal is None:
-            journal = Journal(unit_revision=self.revision)
-        else:
-            interrupted = file.interrupted(journal)
-            journal = journal.awoken(now)
-            if interrupted is not None:
-                left = end_what_is_left(interrupted.context_id, interrupted.pid, interrupted.started_ticks)
-                self._log.warning(
-                    "%s was running when the agent died (%d of its processes were left): it counts as failed",
-                    interrupted.hook.name,
-                    left,
-                )
-                journal = journal.failing(interrupted.hook, now)
-        journal = await asyncio.to_thread(file.save, journal)
-        self._update_status_at = now.after(ns(UPDATE_STATUS_S * random.uniform(0.8, 1.2)))
-        return await self._surround(journal, file)
+        prepared = await prepare(self.host, self.name, self.revision, self.candidate, self._log)
+        self._put_update_status_off()
+        return _Alive(prepared.journal, prepared, Asked(self.host, self.name, self.revision, self.candidate))
 
-    async def _surround(self, journal: Journal, file: JournalFile) -> _Alive:
-        host, name = self.host, self.name
-        found = sight.find(host.view(), name, self.revision)
-        statuses = StatusWriter(
-            host.store,
-            host.layout.unit_status(name),
-            created_at(host.layout.unit_info(name), self.revision),
-            found[1].status_item if found else None,
-            found[1].status if found else None,
-        )
-        charm, tools = host.state.charm(name), host.state.tools(name)
-        # A unit that dies before its install never needs its charm.
-        if found is not None and (journal.installed or found[1].info.life == "alive"):
-            await ensure_charm(host.store, host.layout, found[0].info.charm, charm)
-        install_tools(tools)
-        place = Place(
-            unit=name,
-            machine=host.machine,
-            charm=charm,
-            models=Models(host.mirror, host.layout),
-            store=host.store,
-            leadership=self.candidate,
-            statuses=statuses,
-            log=self._charm_says,
-            last_bag=host.bags.of,
-        )
-        around = Surroundings(
-            unit=str(name),
-            charm=charm,
-            tools=tools,
-            model=host.layout.model,
-            model_uuid=host.model_uuid,
-            machine=host.machine,
-            api_address=f"{host.addresses[0]}:17070",
-            socket=host.server.environment,
-        )
-        executor = Executor(host, place, around, self.candidate, file)
-        return _Alive(journal, file, statuses, executor, Asked(host, name, self.revision, self.candidate))
+    def _put_update_status_off(self) -> None:
+        wait_s = UPDATE_STATUS_S * random.uniform(0.8, 1.2)
+        self._update_status_at = self.host.clock.now().after(ns(wait_s))
 
     async def _settle_leadership(self) -> None:
         """Return once it is known whether the unit is the leader, or that nobody is.
@@ -321,19 +251,19 @@ class UnitAgent:
         """
         session, clock = self.candidate.session, self.host.clock
         session.on_moved.append(self.wake)
-        while not self._stopping and session.lease is None:
-            self._news.clear()
-            await self._wait(None)
+        while not self._waking.stopping and session.lease is None:
+            self._waking.look()
+            await self._waking.wait(None)
         session.on_moved.remove(self.wake)
         patience = clock.now().after(ns(ELECTION_WITHIN_S))
-        while not self._stopping and not patience.reached(clock.now()):
+        while not self._waking.stopping and not patience.reached(clock.now()):
             found = sight.find(self.host.view(), self.name, self.revision)
             holder = found[0].office().holder if found else None
             # That the office is the unit's own, and not yet believed, is a moment's state.
             if found is None or self.candidate.term is not None or (holder and holder.unit != str(self.name)):
                 return
-            self._news.clear()
-            await self._wait(patience)
+            self._waking.look()
+            await self._waking.wait(patience)
 
     def _seen(self, alive: _Alive) -> Seen:
         return sight.look(
@@ -356,90 +286,15 @@ class UnitAgent:
     async def _save(self, alive: _Alive, journal: Journal) -> None:
         # In a thread: a slow disk must not hold up the loop that renews leases.
         alive.unsaved = journal
-        alive.journal = await asyncio.to_thread(alive.file.save, journal)
+        alive.journal = await asyncio.to_thread(alive.parts.file.save, journal)
         alive.unsaved = None
-
-    async def _wait(self, until: Instant | None, *, whatever_comes: bool = False) -> None:
-        """Return at `until`, or sooner when there is news (with `whatever_comes`: only when the agent ends)."""
-        self._timer.set(until)
-        while True:
-            await self._news.wait()
-            if self._stopping or not whatever_comes or (until is not None and until.reached(self.host.clock.now())):
-                return
-            self._news.clear()
-
-    def _before(self, alive: _Alive, hook: Hook) -> None:
-        statuses = alive.statuses
-        match hook.kind:
-            case "install" if not statuses.charm_has_spoken:
-                statuses.workload_is("maintenance", "installing charm software")
-            case "stop":
-                statuses.workload_is("maintenance", "stopping charm software")
-            case "remove":
-                statuses.workload_is("maintenance", "cleaning up prior to charm deletion")
-        if hook.kind != "update-status":
-            statuses.agent_is("executing", hook.running)
-
-    def _say_after(self, alive: _Alive, hook: Hook) -> None:
-        match hook.kind:
-            case "start" if not alive.statuses.charm_has_spoken:
-                alive.statuses.workload_is("unknown")
-            case "stop":
-                alive.statuses.workload_is("maintenance")
-            case "remove":
-                alive.statuses.workload_is("terminated")
 
     def _trouble(self, error: Exception) -> None:
         hint = f" ({error.hint})" if isinstance(error, TenureError) and error.hint else ""
         known = isinstance(error, TenureError | OSError)
         self._log.error("%s can't go on now: %s%s", self.name, error, hint, exc_info=None if known else error)
 
-    def _charm_says(self, level: str, line: str) -> None:
-        hook = self.next.hook.name if isinstance(self.next, Run) else ""
-        # As Juju does it: the logger says that it is the charm's word, the line which hook's, for those who look for it.
-        logging.getLogger(f"unit.{self.name}.juju-log").log(
-            _LEVELS.get(level, logging.INFO), "%s", line, extra={"fields": {"hook": hook} if hook else {}}
-        )
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Timer:
-    """Wakes the unit at an instant. Asked for the same again, as with most news, it costs nothing."""
-
-    def __init__(self, alarm: Alarm, wake: Callable[[], None]) -> None:
-        self._alarm, self._wake = alarm, wake
-        self._at: Instant | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def set(self, at: Instant | None) -> None:
-        """Wake at `at`; None: never."""
-        if at == self._at and (self._task is None or not self._task.done()):
-            return
-        if self._task is not None:
-            self._task.cancel()
-        self._at = at
-        self._task = None if at is None else asyncio.get_running_loop().create_task(self._until(at))
-
-    async def _until(self, at: Instant) -> None:
-        await self._alarm.until(at)
-        self._wake()
-
-
-def _about(hook: Hook) -> dict[str, str]:
-    """The error status's data, as Juju has it."""
-    data = {"hook": hook.name, "relation-id": hook.relation_id, "remote-unit": hook.remote_unit}
-    return {key: value for key, value in data.items() if value}
-
-
-_LEVELS: dict[str, int] = {
-    "TRACE": logging.DEBUG,
-    "DEBUG": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARNING": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "CRITICAL": logging.CRITICAL,
-}
