@@ -36,6 +36,13 @@ def test_every_cell_names_a_move() -> None:
     assert [move for move in sorted(moves) if not callable(getattr(Candidacy, move, None))] == []
 
 
+def test_every_move_says_what_it_does() -> None:
+    moves = {move for table in (SEEN, ANSWERED) for row in table.values() for move in row.values()} | set(
+        PASSED.values()
+    )
+    assert [move for move in sorted(moves) if not getattr(Candidacy, move).__doc__] == []
+
+
 @pytest.mark.parametrize("state", ["ending", "giving up", "cleaning up"])
 def test_no_picture_brings_a_term_back_that_has_begun_to_end(state: State) -> None:
     assert set(SEEN[state].values()).isdisjoint({"_elect_when_due", "_queue"})

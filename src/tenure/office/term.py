@@ -48,6 +48,7 @@ class Term(Conduct):
         """Nothing follows from it."""
 
     def _never(self, now: Instant) -> None:
+        """This can't be: a promise of ours is broken, and the process ends."""
         invariant(False, f"{self.keys.name}: {self.unit} is {self.state} and sees a {self._sight()} key")
 
     def _attend(self, now: Instant) -> None:
@@ -69,6 +70,9 @@ class Term(Conduct):
         )
 
     def _queue(self, now: Instant) -> None:
+        """The office is vacant: take a place in the line of succession, the first claims at once. Not without an
+        info key of its own, a lease that is sure for the guarantee, and a clean host.
+        """
         picture = self.picture
         if not self._may_claim(now) or self._call or self._wants_read or not self._retry_at.reached(now):
             return
@@ -83,10 +87,12 @@ class Term(Conduct):
         self._claim_in_turn(now)
 
     def _leave_line(self, now: Instant) -> None:
+        """Somebody else's claim is seen: this one is cancelled."""
         self.state = "watching"
         self._attend(now)
 
     def _claim_in_turn(self, now: Instant) -> None:
+        """Claim once the place in line has come; leave the line if the lease is not sure any more."""
         if not self._may_claim(now):
             self.state = "watching"
         elif self._claim_at.reached(now):
@@ -132,6 +138,9 @@ class Term(Conduct):
             self._out.append(Arm(self.number, self._armed_until))
 
     def _elect_when_due(self, now: Instant) -> None:
+        """Believe in the term once unclean ones are waited out, the lease is sure for the guarantee, and the
+        guard, where there is one, is armed.
+        """
         if self.lease != self.session.lease:
             self._gone(now)
             return
@@ -147,6 +156,9 @@ class Term(Conduct):
             self._strike_off(now)
 
     def _depose_when_due(self, now: Instant) -> None:
+        """Depose, finally, when less than the guarantee is sure; else go on with what is to be struck off or
+        handed over.
+        """
         if self.lease != self.session.lease:
             self._gone(now)
             return
@@ -233,6 +245,9 @@ class Term(Conduct):
             self._send_when_free(now)
 
     def _send_when_free(self, now: Instant) -> None:
+        """Send the delete or the transfer, and again after a refusal or an unsure answer; the term is never taken
+        back.
+        """
         if self._call or self._wants_read or not self._retry_at.reached(now):
             return
         if self._to:
@@ -276,6 +291,7 @@ class Term(Conduct):
         self._look(now)
 
     def _rest_when_clean(self, now: Instant) -> None:
+        """Be a candidate again once nothing of the former term is left on this host."""
         if not self.work_term:
             self.state = "watching"
             self._look(now)
@@ -309,41 +325,49 @@ class Term(Conduct):
     # ---- after an answer
 
     def _look_again(self, now: Instant) -> None:
+        """Whatever came of it stands in the picture now: go by that."""
         if self.state == "claiming":
             self.state = "watching"
         self._strike = self._strike and bool(self.picture.unclean())
         self._look(now)
 
     def _read(self, now: Instant) -> None:
+        """Read the keys before anything else is sent."""
         self._wants_read = True
         if self.state == "claiming":
             self.state = "watching"
 
     def _back_off(self, now: Instant) -> None:
+        """Nothing has happened: try again a little later."""
         self._retry_at = now.after(self.session.timing.retry_ns)
         if self.state == "claiming":
             self.state = "watching"
 
     def _without_lease(self, now: Instant) -> None:
+        """The session's lease is gone: say so, and wait for the next."""
         for write in self._then:
             if isinstance(write, Put) and write.lease:
                 self._out.append(LeaseGone(write.lease))
         self._back_off(now)
 
     def _release_instead(self, now: Instant) -> None:
+        """The successor isn't there on that lease any more: release the office instead, if the term lasts."""
         if self._sight() == "mine":
             self._to, self._how = "", self._how.replace("transferred", "released")
         self._look(now)
 
     def _note_request(self, now: Instant) -> None:
+        """The successor is asked: wait for its own write."""
         # Another successor may have been named meanwhile: it is asked in turn.
         if self._asked_to == self._transfer_to:
             self._asked_revision = self._landed
 
     def _call_off(self, now: Instant) -> None:
+        """The successor could not be asked: the transfer fails, and nothing has changed."""
         self._fail_transfer("store unsure")
         self._look(now)
 
     def _call_off_and_read(self, now: Instant) -> None:
+        """It is not sure whether the successor was asked: the transfer fails; read before anything else is sent."""
         self._fail_transfer("store unsure")
         self._wants_read = True

@@ -14,6 +14,7 @@ from tenure.errors import BadInput, LeaseLost, NotLeader, StoreUnreachable, Stor
 from tenure.office import decisions as d
 from tenure.office.candidacy import Candidacy
 from tenure.office.driver.calls import Tasks, Ticker, within
+from tenure.office.driver.guarding import Guarding
 from tenure.office.driver.ledger import Ledger
 from tenure.office.driver.scope import Body, BodyCancelled
 from tenure.office.driver.session import Log, Session
@@ -43,6 +44,7 @@ class Candidate:
         ledger: Ledger,
         log: Log,
         on_change: Callable[[], None],
+        guard: Guarding | None = None,
     ) -> None:
         self.session = session
         self.machine = machine
@@ -51,6 +53,7 @@ class Candidate:
         self._id = f"{machine.keys.name} {machine.unit}"
         self._store, self._clock, self._waiter, self._ledger, self._log = store, clock, waiter, ledger, log
         self._on_change = on_change
+        self._guard = guard
         self._tasks = Tasks()
         self._ticker = Ticker(clock, waiter, self._tasks, machine.wake_in_ns, self._tick)
         self._asks = 0
@@ -215,6 +218,22 @@ class Candidate:
             if not any(other.term == term for other in self._bodies):
                 self._feed(self.machine.work_gone(self._clock.now(), term))
 
+    def let_go(self) -> None:
+        """Begin to end the term, if there is one; as `release`, which waits for it."""
+        self._feed(self.machine.release(self._clock.now()))
+
+    def guard_acknowledged(self, term: int, until: Instant) -> None:
+        """The guard of the term will have ended all its work by `until`."""
+        self._feed(self.machine.guard_acknowledged(self._clock.now(), term, until))
+
+    def guard_gone(self, term: int) -> None:
+        """The guard of the term is dead, or refuses to go on."""
+        self._feed(self.machine.guard_gone(self._clock.now(), term))
+
+    def work_gone(self, term: int) -> None:
+        """Nothing of the term's work is left on this host, and its leader-deposed has ended."""
+        self._feed(self.machine.work_gone(self._clock.now(), term))
+
     async def close(self) -> None:
         """Stop, as if the process had died: nothing is given up, nothing is answered any more."""
         if self.closed:
@@ -269,8 +288,16 @@ class Candidate:
                 self.session.keep(self.keys.present, encode(present))
             case d.Moved():
                 self.session.moved()
+            case d.Arm(term=term, until=until):
+                if self._guard is not None:
+                    self._guard.arm(term, until)
+            case d.EndWork(term=term, deadline=deadline, because=because):
+                if self._guard is not None:
+                    self._guard.end(term, deadline, because)
             case d.Elected(term=term):
                 self._log("elected", office=self.keys.name, unit=self.unit, term=term)
+                if self._guard is not None:
+                    self._guard.elected(term)
                 self._tell()
             case d.Disbelieved(term=term, because=because):
                 self._log("term ends", office=self.keys.name, unit=self.unit, term=term, because=because)
@@ -280,6 +307,8 @@ class Candidate:
                 self._tell()
             case d.Over(term=term, how=how):
                 self._log("term over", office=self.keys.name, unit=self.unit, term=term, how=how)
+                if self._guard is not None:
+                    self._guard.over(term)
                 for over in self._overs.pop(term, ()):
                     if not over.done():
                         over.set_result(how)

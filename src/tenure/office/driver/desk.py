@@ -11,6 +11,7 @@ from tenure.clock import Clock
 from tenure.errors import BadInput
 from tenure.office.candidacy import Candidacy
 from tenure.office.driver.candidate import Candidate
+from tenure.office.driver.guarding import Guarding
 from tenure.office.driver.ledger import Ledger
 from tenure.office.driver.session import Log, Session
 from tenure.office.keys import OfficeKeys
@@ -63,9 +64,16 @@ class Desk:
         return self._sessions[name]
 
     def candidate(
-        self, session: Session, keys: OfficeKeys, unit: str, *, priority: int = 0, on_change: Callable[[], None]
+        self,
+        session: Session,
+        keys: OfficeKeys,
+        unit: str,
+        *,
+        priority: int = 0,
+        on_change: Callable[[], None],
+        guard: Guarding | None = None,
     ) -> Candidate:
-        """The unit's candidacy, from now on; it sees nothing before the first `saw`."""
+        """The unit's candidacy, from now on; it sees nothing before the first `saw`. `guard`: who has work guarded for it."""
         machine = Candidacy(
             session.machine,
             keys,
@@ -73,11 +81,12 @@ class Desk:
             self.machine,
             priority=priority,
             may_end_early=self._store.traits.may_end_early,
+            guarded=guard is not None,
             endings=self._ledger.endings(f"{keys.name} {unit}"),
             wall=self._wall,
         )
         candidate = Candidate(
-            session, machine, self._store, self._clock, self._alarm, self._ledger, self._log, on_change
+            session, machine, self._store, self._clock, self._alarm, self._ledger, self._log, on_change, guard
         )
         self._candidates = [other for other in self._candidates if not other.closed]
         self._candidates.append(candidate)
