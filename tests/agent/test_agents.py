@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -214,6 +215,18 @@ def test_a_unit_that_waits_for_a_machine_is_taken_up_by_the_first_that_comes(wor
     world.start("m0")
     world.event("m0", event="hook-ended", hook="start", unit="web/0")
     assert world.unit("web/0")["machine"] == "m0"
+
+
+def test_an_agent_that_can_not_save_what_it_must_remember_ends_and_its_lease_protects_the_rest(world: World) -> None:
+    leader, minion = two(world)
+    shutil.rmtree(world.folder / leader / "desk")
+    ended_at = boot_ns()
+    assert world.end(leader) != 0
+    said = (world.folder / f"{leader}.err").read_text()
+    assert "desk.json can be neither written nor removed" in said
+    assert "Traceback" not in said
+    started = world.event(minion, event="hook-started", hook="leader-elected", within_s=10)
+    assert (started["boot_ns"] - ended_at) / 1e9 > 1.0, "not before the lease has ended"
 
 
 def test_the_second_signal_ends_the_agent_at_once(world: World) -> None:
