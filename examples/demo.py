@@ -84,9 +84,7 @@ def play(world: World, stage: Stage, watch: Watch, lease_s: int) -> None:
         terms == [(first, "expired"), (second, "")], f"history has one term that expired and one that goes on ({terms})"
     )
 
-    stage.heading(
-        f"3. The agent of {first} comes back, once its machine's own lease has ended (10 s) and status says that it is lost"
-    )
+    stage.heading(f"3. The agent of {first} comes back, once status says that it is lost")
     watch.until(f"status says that {first}'s agent is lost", lambda units: units[first].agent == "lost", 2 * PATIENCE_S)
     began = time.monotonic()
     world.agents[machine].start()
