@@ -13,18 +13,18 @@ FROM ?=
 BENCH ?=
 ARGS ?=
 
-# $(1): the stamp's name, $(2): the locks that it stands for
+# $(1): the stamp's name, $(2): the locks that it stands for, $(3): the stamps of what those contain
 define environment
 $(VENV)/.stamp-$(1): $(INPUTS) $(2)
 	@python=$$$$(sh tools/python.sh $(PYTHON)) && sh tools/bootstrap.sh $(VENV) "$$$$python" $(2)
-	@touch $$@
+	@touch $$@ $(addprefix $(VENV)/.stamp-,$(3))
 endef
 RUN_LOCKS := requirements/build.txt requirements/run.txt
 DEV_LOCKS := requirements/build.txt requirements/dev.txt
 DOCS_LOCKS := requirements/build.txt requirements/dev.txt requirements/docs.txt
-$(eval $(call environment,run,$(RUN_LOCKS)))
-$(eval $(call environment,dev,$(DEV_LOCKS)))
-$(eval $(call environment,docs,$(DOCS_LOCKS)))
+$(eval $(call environment,run,$(RUN_LOCKS),))
+$(eval $(call environment,dev,$(DEV_LOCKS),run))
+$(eval $(call environment,docs,$(DOCS_LOCKS),dev run))
 
 # The other Pythons' environments, for tools/test.sh, which says which interpreter each is made with.
 .venv-3.%/.stamp: $(INPUTS) $(DEV_LOCKS)
