@@ -184,6 +184,41 @@ def test_the_leader_that_is_removed_leads_to_its_last_hook(world: World) -> None
     assert f"says: {unit}" in (kept / "said").read_text(), "what a unit had said stays readable while it departs"
 
 
+def test_an_application_that_is_removed_leaves_nothing_behind(world: World) -> None:
+    two(world)
+    world.tenure("remove-application", "web")
+    for machine in ("m0", "m1"):
+        world.event(machine, event="unit-gone")
+        assert list((world.folder / machine / "agents").iterdir()) == []
+    assert json.loads(world.tenure("status", "--format", "json"))["applications"] == {}
+    world.tenure("deploy", world.folder / "charm", "--to", "m0", "--lease", "4s")
+    world.event("m0", event="hook-ended", hook="start", unit="web/2")
+
+
+def test_one_hook_runs_at_a_time_on_a_machine(world: World) -> None:
+    world.start("m0")
+    busy = "echo begins >>../../busy; test -e ../../busy; sleep 0.05; echo ends >>../../busy"
+    charm = world.charm(install=busy, config_changed=busy, start=busy)
+    world.tenure("deploy", charm, "-n", "3", "--to", "m0,m0,m0", "--lease", "60s")
+    for number in range(3):
+        world.event("m0", event="hook-ended", hook="start", unit=f"web/{number}")
+    assert (world.folder / "m0" / "agents" / "busy").read_text().split() == ["begins", "ends"] * 9
+
+
+def test_after_a_reboot_of_its_host_a_unit_starts_again(world: World) -> None:
+    leader, _ = two(world)
+    unit = f"web/{leader[1]}"
+    world.end(leader)
+    journal = world.folder / leader / "agents" / f"unit-web-{leader[1]}" / "journal"
+    told = json.loads(journal.read_text())
+    assert told["boot_id"]
+    journal.write_text(json.dumps({**told, "boot_id": "another"}))
+    before = world.hooks(leader, unit)
+    world.start(leader)
+    world.event(leader, event="hook-ended", hook="start", unit=unit, number=2)
+    assert "install" not in world.hooks(leader, unit)[len(before) :]
+
+
 def test_the_second_agent_with_a_machine_s_name_refuses_and_names_the_first(world: World) -> None:
     first = world.start("m0")
     second = world.start("m0", state=world.folder / "other")
