@@ -1,97 +1,30 @@
-"""One machine's agent: a process that drives sessions and candidacies, dies between any two decisions, and comes back.
-
-What it does for each decision is what `office/__init__.py` asks of a driver; `calls.py` has its requests to the store.
-"""
+"""One machine's agent: a process that starts with what its folder has, dies between any two decisions, and comes back."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tenure.clock import Instant
-from tenure.office import decisions as d
-from tenure.office.keys import OfficeView
-from tenure.office.records import Ending
-from tenure.simulation.calls import Kept, SettingsWriter
-from tenure.simulation.network import Link
-from tenure.simulation.server import Application, Cause, Office
+from tenure.office.timing import Timing
+from tenure.simulation.calls import Kept
+from tenure.simulation.driving import Driving
+from tenure.simulation.server import Application
+from tenure.simulation.slots import Seat, SessionSlot
 
 if TYPE_CHECKING:
-    from tenure.simulation.hooks import Asker, Hook
     from tenure.simulation.host import Host
     from tenure.simulation.world import World
 
 
-class SessionSlot:
-    """A session, with what its driver knows."""
-
-    __slots__ = ("application", "kept", "machine", "seats", "stream", "timer")
-
-    def __init__(self, machine: Any, application: Application) -> None:
-        self.machine = machine
-        self.application = application
-        self.seats: list[Seat] = []
-        self.kept: Kept | None = None
-        self.stream = 0
-        self.timer = 0
-
-
-class Seat:
-    """A candidacy, with what its driver knows."""
-
-    __slots__ = ("agent", "application", "greatest", "leaving", "machine", "office", "session", "timer", "unit", "writer")
-
-    def __init__(self, agent: Agent, machine: Any, office: Office, session: SessionSlot, unit: str) -> None:
-        self.agent, self.machine, self.office, self.session, self.unit = agent, machine, office, session, unit
-        self.application = office.application
-        self.timer = 0
-        self.greatest = -1
-        self.leaving = False
-        self.writer = SettingsWriter(agent, self)
-
-    def believes(self) -> bool:
-        """Whether the unit would say, at this instant and by its own clocks, that it holds the office."""
-        agent = self.agent
-        return bool(self.machine.believes(agent.host.clock.now(agent.loop.now)))
-
-
-class Disk:
-    """What outlives the process: valid in the boot in which it was written."""
-
-    __slots__ = ("endings", "leases", "starts")
-
-    def __init__(self) -> None:
-        self.leases: dict[str, int] = {}
-        self.endings: dict[tuple[str, str], dict[int, Ending]] = {}
-        self.starts: list[int] = []
-
-
-class Agent:
-    """A machine's agent. `gen` counts its processes; what was planned for an earlier one is void."""
+class Agent(Driving):
+    """A machine's agent, through all its processes."""
 
     def __init__(self, world: World, name: str, host: Host) -> None:
-        self.world, self.name, self.host = world, name, host
-        self.loop, self.network, self.server = world.loop, world.network, world.server
-        self.link = Link()
-        self.disk = Disk()
-        self.gen = 0
-        self.up = False
+        super().__init__(world, name, host)
         self.closing = False
         self.removing: str | None = None
-        self.stops = 0
         self.started_ns = 0
         self.units: dict[str, str] = {}
         """The unit of each application that this machine runs."""
-        self.slots: list[SessionSlot] = []
-        self.seats: list[Seat] = []
-        self.backlog: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self.asked: dict[int, Asker] = {}
-        self.asks = 0
-        self.hook: Hook | None = None
-        self.mirror_at = 0
-        self.mirror_stalled = 0
-        self.mirror_subscribed = False
 
     # ---- the process
 
@@ -99,7 +32,8 @@ class Agent:
         """A new process, with what the folder has."""
         world, loop = self.world, self.loop
         self.gen += 1
-        self.up, self.closing, self.removing, self.stops = True, False, None, 1 if self.host.clock.asleep else 0
+        self.up, self.stops = True, 1 if self.host.clock.asleep else 0
+        self.closing, self.removing, self.leaving = False, None, False
         self.started_ns = loop.now
         self.mirror_subscribed = False
         self.backlog.clear()
@@ -110,10 +44,10 @@ class Agent:
         self.slots, self.seats, self.asked = [], [], {}
         for index, application in enumerate(self.server.applications):
             timing = world.scenario.timings[index]
+            if machines.drift != timing.drift:
+                timing = Timing(timing.ttl_s, timing.guarantee_s, machines.drift)
             disk.starts = [start for start in disk.starts if now.raw_ns - start < timing.ttl_ns]
-            slot = SessionSlot(
-                machines.session(timing, confirm_renewals=world.scenario.confirm_renewals), application
-            )
+            slot = SessionSlot(machines.session(timing, confirm_renewals=world.scenario.confirm_renewals), application)
             self.slots.append(slot)
             self._seat(slot)
         disk.starts.append(now.raw_ns)
@@ -130,7 +64,7 @@ class Agent:
                 if self.gen == gen:
                     self.feed(seat, seat.machine.begin(now))
         if self.gen == gen:
-            self._subscribe(gen)
+            self.subscribe(gen)
             self.world.hooks.plan(self)
 
     def _seat(self, slot: SessionSlot) -> None:
@@ -148,7 +82,7 @@ class Agent:
                 office.keys(unit),
                 unit,
                 self.name,
-                may_end_early=world.scenario.may_end_early,
+                may_end_early=world.scenario.may_end_early and world.machines.waits_out,
                 endings=endings,
             )
             seat = Seat(self, machine, office, slot, unit)
@@ -178,7 +112,7 @@ class Agent:
 
     def _end(self) -> None:
         self.gen += 1
-        self.up = self.closing = False
+        self.up = self.closing = self.leaving = False
         self.removing = None
         self.stops = 0
         self.mirror_subscribed = False
@@ -186,6 +120,14 @@ class Agent:
         for seat in self.seats:
             self.world.checks.process_gone(seat)
         self.slots, self.seats, self.asked = [], [], {}
+
+    def die(self) -> None:
+        """As the dice have it, between two decisions."""
+        self.world.chaos.kill(self)
+
+    def stand_still(self) -> None:
+        """As the dice have it, between two decisions."""
+        self.world.chaos.stop(self)
 
     def stop(self) -> None:
         """SIGSTOP, or the host asleep: nothing runs until as many `go_on`."""
@@ -200,7 +142,8 @@ class Agent:
         while backlog and not self.stops and gen == self.gen:
             call, args = backlog.popleft()
             call(*args)
-        for slot in (*self.slots, *self.seats):
+        slots: list[Any] = [*self.slots, *self.seats]
+        for slot in slots:
             if gen == self.gen and not self.stops:
                 slot.timer = 0
                 self.feed(slot, slot.machine.tick(self.now()))
@@ -208,14 +151,14 @@ class Agent:
     def sigterm(self) -> None:
         """Hand everything over, then end."""
         if self.up and not self.closing:
-            self.closing = True
-            self._or_later(self._leave, self.gen, None)
+            self.closing = self.leaving = True
+            self.or_later(self._leave, self.gen, None)
 
     def remove_unit(self, application: Application) -> None:
         """An operator removes the machine's unit of this application."""
         if self.up and not self.closing and self.removing is None and application.name in self.units:
-            self.removing = application.name
-            self._or_later(self._leave, self.gen, application)
+            self.removing, self.leaving = application.name, True
+            self.or_later(self._leave, self.gen, application)
 
     def _leave(self, gen: int, application: Application | None) -> None:
         for slot in tuple(self.slots):
@@ -227,7 +170,7 @@ class Agent:
                 if gen == self.gen and slot.kept is not None:
                     slot.kept.drop()
         if gen == self.gen and application is None and not self.world.machines.waits_to_leave:
-            self._leave_at_last()
+            self.leave_at_last()
 
     def present_gone(self, slot: SessionSlot) -> None:
         """The unit's present key is gone."""
@@ -236,10 +179,8 @@ class Agent:
             if gen == self.gen:
                 self.feed(seat, seat.machine.present_gone(self.now()))
 
-    def _leave_at_last(self) -> None:
+    def leave_at_last(self) -> None:
         """What is left to do once candidacies have left."""
-        if not self.closing and self.removing is None:
-            return
         patient = self.world.machines.waits_to_leave
         for slot in self.slots:
             concerned = self.closing or slot.application.name == self.removing
@@ -253,7 +194,7 @@ class Agent:
             self.world.chaos.ended(self)
             return
         name = self.removing
-        self.removing = None
+        self.removing, self.leaving = None, False
         unit = self.units.pop(str(name))
         for slot in self.slots:
             if slot.application.name == name:
@@ -262,338 +203,3 @@ class Agent:
                     self.world.checks.process_gone(seat)
                 slot.seats, slot.kept = [], None
         self.world.chaos.removed(self, unit)
-
-    # ---- time
-
-    def now(self) -> Instant:
-        """The host's clocks, read at this instant."""
-        return self.host.clock.now(self.loop.now)
-
-    def arm(self, slot: Any) -> None:
-        """Plan the wake-up that the machine wants, unless one comes before it anyhow."""
-        host = self.host
-        now_ns = self.loop.now
-        wake_in_ns = slot.machine.wake_in_ns(host.clock.now(now_ns))
-        if wake_in_ns is None:
-            return
-        at = now_ns + int(wake_in_ns / host.clock.fastest) + 1
-        if not slot.timer or at < slot.timer:
-            slot.timer = at
-            self.loop.at(at, self._wake, self.gen, slot, at)
-
-    def _wake(self, gen: int, slot: Any, at: int) -> None:
-        if gen != self.gen or slot.timer != at:
-            return
-        slot.timer = 0
-        if not self.stops:
-            self.feed(slot, slot.machine.tick(self.host.clock.now(self.loop.now)))
-
-    def later(self, call: Callable[..., None], *args: Any) -> bool:
-        """Whether the process is stopped, so that this must wait for it to go on."""
-        if self.stops:
-            self.backlog.append((call, args))
-            return True
-        return False
-
-    def _or_later(self, call: Callable[..., None], *args: Any) -> None:
-        if not self.later(call, *args):
-            call(*args)
-
-    # ---- what is met
-
-    def on_renewed(self, gen: int, slot: SessionSlot, stream: int, call: int, ttl_s: int) -> None:
-        """The store's answer to a renewal."""
-        if gen != self.gen or self.later(self.on_renewed, gen, slot, stream, call, ttl_s):
-            return
-        machine = slot.machine
-        if stream != slot.stream:
-            if self.world.machines.closes_streams:
-                return
-            call = machine._call
-        self.feed(slot, machine.renewed(self.host.clock.now(self.loop.now), call, ttl_s))
-
-    def on_refused(self, gen: int, slot: SessionSlot, stream: int, call: int) -> None:
-        """The store says that the lease is gone."""
-        if gen != self.gen or self.later(self.on_refused, gen, slot, stream, call) or stream != slot.stream:
-            return
-        self.feed(slot, slot.machine.refused(self.now(), call))
-
-    def on_granted(self, gen: int, slot: SessionSlot, stream: int, call: int, lease: int, ttl_s: int) -> None:
-        """The store has made a lease."""
-        if gen != self.gen or self.later(self.on_granted, gen, slot, stream, call, lease, ttl_s):
-            return
-        self.feed(slot, slot.machine.granted(self.now(), call, lease, ttl_s))
-
-    def on_confirmed(self, revision: int, items: Sequence[Any], gen: int, slot: SessionSlot, call: int, ttl_s: int) -> None:
-        """A read that follows a renewal."""
-        if gen != self.gen or self.later(self.on_confirmed, revision, items, gen, slot, call, ttl_s):
-            return
-        item = items[0] if items else None
-        lease = item.lease if item is not None else None if items else slot.machine.lease
-        self.feed(slot, slot.machine.confirmed(self.now(), call, lease, ttl_s))
-
-    def on_failed(self, gen: int, slot: SessionSlot, call: int) -> None:
-        """A request of the session's was not taken."""
-        if gen != self.gen or self.later(self.on_failed, gen, slot, call):
-            return
-        self.feed(slot, slot.machine.failed(self.now(), call))
-
-    # ---- the mirror
-
-    def tell_mirror(self, news: list[tuple[Office, int]]) -> None:
-        """The store has changed: the mirror will show it, in order, sooner or later."""
-        if self.mirror_subscribed and not self.mirror_stalled and not self.link.down:
-            self._show(news)
-
-    def resync(self) -> None:
-        """A snapshot: the mirror jumps to what stands."""
-        if self.mirror_subscribed and not self.mirror_stalled and not self.link.down:
-            self._show([(office, len(office.pictures) - 1) for slot in self.slots for office in slot.application.offices])
-
-    def _show(self, news: list[tuple[Office, int]]) -> None:
-        loop, network = self.loop, self.network
-        lag = 100_000 + int(loop.random() * 4_000_000)
-        if network.weather.mirror_late and loop.random() < network.weather.mirror_late:
-            loop.counts["mirror late"] += 1
-            lag += min(network.late_ns(), 20_000_000_000)
-        self.mirror_at = max(self.mirror_at + 1, loop.now + lag)
-        loop.at(self.mirror_at, self._saw, self.gen, news)
-
-    def _subscribe(self, gen: int) -> None:
-        if gen == self.gen and not self.mirror_subscribed:
-            self.network.send(self.link, self.server.subscribe, self, gen)
-            self.loop.at(self.loop.now + 1_500_000_000, self._subscribe, gen)
-
-    def _saw(self, gen: int, news: list[tuple[Office, int]]) -> None:
-        if gen != self.gen or self.later(self._saw, gen, news):
-            return
-        if self.mirror_stalled or self.link.down:
-            return
-        now = self.now()
-        for office, index in news:
-            if index < 0:
-                continue
-            for seat in tuple(self.seats):
-                if seat.office is office and index > seat.greatest:
-                    seat.greatest = index
-                    picture = office.pictures[index]
-                    view = OfficeView(
-                        picture.revision, picture.holder, picture.last, picture.infos.get(seat.unit), picture.presents
-                    )
-                    self.feed(seat, seat.machine.saw(now, view))
-                    if gen != self.gen:
-                        return
-
-    # ---- decisions
-
-    def feed(self, slot: Any, decisions: Sequence[d.Decision]) -> None:
-        """Do what was decided, in order, and see when to ask again."""
-        gen = self.gen
-        if decisions:
-            self.perform(decisions, slot)
-            if gen != self.gen:
-                return
-        self.arm(slot)
-        if self.closing or self.removing is not None:
-            self._leave_at_last()
-
-    def perform(self, decisions: Sequence[d.Decision], slot: Any) -> None:
-        """Each in its turn; the process may end, or stand still, between any two."""
-        gen = self.gen
-        for index, decision in enumerate(decisions):
-            if self.stops:
-                self.backlog.append((self._perform_rest, (gen, decisions[index:], slot)))
-                return
-            _DO[decision.__class__](self, decision, slot)
-            if gen != self.gen:
-                return
-
-    def _perform_rest(self, gen: int, decisions: Sequence[d.Decision], slot: Any) -> None:
-        if gen == self.gen:
-            self.feed(slot, decisions)
-
-    def _may_die(self) -> None:
-        scenario, loop = self.world.scenario, self.loop
-        if self.world.chaos.calm:
-            return
-        if scenario.dies and loop.random() < scenario.dies:
-            loop.fault("killed between decisions", self.name)
-            self.world.chaos.kill(self)
-        elif scenario.freezes and loop.random() < scenario.freezes:
-            loop.fault("stopped between decisions", self.name)
-            self.world.chaos.stop(self)
-
-    def _moved(self, decision: d.Decision, slot: SessionSlot | Seat) -> None:
-        gen = self.gen
-        if isinstance(slot, Seat):
-            slot = slot.session
-        now = self.host.clock.now(self.loop.now)
-        for seat in slot.seats if len(slot.seats) < 2 else tuple(slot.seats):
-            out = seat.machine.tick(now)
-            if out:
-                self.perform(out, seat)
-                if gen != self.gen:
-                    return
-            self.arm(seat)
-
-    def _send_renew(self, decision: d.SendRenew, slot: SessionSlot) -> None:
-        if not self.network.send(
-            self.link, self.server.renew, self, self.gen, slot, slot.stream, decision.call, decision.lease
-        ):
-            self.loop.at(self.loop.now + 1_000_000, self.on_failed, self.gen, slot, decision.call)
-
-    def _send_grant(self, decision: d.SendGrant, slot: SessionSlot) -> None:
-        if not self.network.send(
-            self.link, self.server.grant, self, self.gen, slot, slot.stream, decision.call, decision.ttl_s
-        ):
-            self.loop.at(self.loop.now + 1_000_000, self.on_failed, self.gen, slot, decision.call)
-
-    def _send_confirm(self, decision: d.SendConfirm, slot: SessionSlot) -> None:
-        keys = [slot.kept.key] if slot.kept is not None else []
-        if not self.network.send(
-            self.link, self.server.read, self, keys, self.on_confirmed, self.gen, slot, decision.call, decision.ttl_s
-        ):
-            self.loop.at(self.loop.now + 1_000_000, self.on_failed, self.gen, slot, decision.call)
-
-    def _close_stream(self, decision: d.CloseStream, slot: SessionSlot) -> None:
-        slot.stream += 1
-
-    def _send_revoke(self, decision: d.SendRevoke, slot: SessionSlot) -> None:
-        self.network.send(self.link, self.server.revoke, decision.lease)
-
-    def _save_lease(self, decision: d.SaveLease, slot: SessionSlot) -> None:
-        self.disk.leases[slot.application.name] = decision.lease
-        self._may_die()
-
-    def _lease_begun(self, decision: d.LeaseBegun, slot: SessionSlot) -> None:
-        if slot.kept is not None:
-            slot.kept.go()
-
-    def _lease_over(self, decision: d.LeaseOver, slot: SessionSlot) -> None:
-        self.loop.counts["lease lost"] += 1
-
-    def _commit(self, decision: d.Commit, seat: Seat) -> None:
-        loop, gen, call = self.loop, self.gen, decision.call
-        if loop.log is not None:
-            loop.tell(seat.unit, seat.office.name, "sends", decision.purpose)
-        lease = seat.machine.lease or seat.session.machine.lease or 0
-        cause = Cause(self.name, lease)
-        sent = self.network.send(
-            self.link, self.server.commit, self, cause, decision.when, decision.then, self._on_commit, gen, seat, call
-        )
-        if sent:
-            limit = int(seat.session.machine.timing.commit_timeout_ns / self.host.clock.rate)
-            loop.at(loop.now + limit, self._on_late, gen, seat, call)
-        else:
-            loop.at(loop.now + 1_000_000, self._on_unreachable, gen, seat, call)
-        self._may_die()
-
-    def _on_commit(self, outcome: Any, gen: int, seat: Seat, call: int) -> None:
-        if gen != self.gen or self.later(self._on_commit, outcome, gen, seat, call):
-            return
-        machine, now = seat.machine, self.now()
-        if outcome is None:
-            self.feed(seat, machine.lease_gone(now, call))
-        elif outcome.__class__.__name__ == "Committed":
-            self.feed(seat, machine.committed(now, call, outcome.revision))
-        else:
-            self.feed(seat, machine.refused(now, call, outcome.revision, outcome.current))
-
-    def _on_late(self, gen: int, seat: Seat, call: int) -> None:
-        if gen != self.gen or self.later(self._on_late, gen, seat, call):
-            return
-        self.feed(seat, seat.machine.unsure(self.now(), call))
-
-    def _on_unreachable(self, gen: int, seat: Seat, call: int) -> None:
-        if gen != self.gen or self.later(self._on_unreachable, gen, seat, call):
-            return
-        self.feed(seat, seat.machine.unreachable(self.now(), call))
-
-    def _read_office(self, decision: d.ReadOffice, seat: Seat) -> None:
-        loop, gen, call, keys = self.loop, self.gen, decision.call, seat.machine.keys
-        sent = self.network.send(
-            self.link, self.server.read, self, (keys.holder, keys.last, keys.unit_info), self._on_read, gen, seat, call
-        )
-        limit = int(seat.session.machine.timing.commit_timeout_ns / self.host.clock.rate) if sent else 1_000_000
-        loop.at(loop.now + limit, self._on_unreachable, gen, seat, call)
-
-    def _on_read(self, revision: int, items: Sequence[Any], gen: int, seat: Seat, call: int) -> None:
-        if gen != self.gen or self.later(self._on_read, revision, items, gen, seat, call):
-            return
-        self.feed(seat, seat.machine.read(self.now(), call, revision, *items))
-
-    def _save_ending(self, decision: d.SaveEnding, seat: Seat) -> None:
-        if self.world.machines.durable_endings:
-            self.disk.endings.setdefault((seat.unit, seat.office.name), {})[decision.ending.term] = decision.ending
-        self._may_die()
-
-    def _drop_ending(self, decision: d.DropEnding, seat: Seat) -> None:
-        self.disk.endings.get((seat.unit, seat.office.name), {}).pop(decision.term, None)
-
-    def _renew_first(self, decision: d.RenewFirst, seat: Seat) -> None:
-        self.feed(seat.session, seat.session.machine.renew_now(self.now()))
-
-    def _lease_gone(self, decision: d.LeaseGone, seat: Seat) -> None:
-        self.feed(seat.session, seat.session.machine.lease_gone(self.now(), decision.lease))
-
-    def _keep(self, decision: d.Keep, seat: Seat) -> None:
-        if seat.session.kept is not None and not seat.leaving:
-            seat.session.kept.keep(decision.present)
-
-    def _elected(self, decision: d.Elected, seat: Seat) -> None:
-        loop, term = self.loop, decision.term
-        loop.counts["elected"] += 1
-        if loop.log is not None:
-            loop.tell(seat.unit, "is elected", seat.office.name, "term", term)
-        self.world.checks.elected(seat, term)
-        self.world.hooks.elected(seat, term)
-        self._may_die()
-
-    def _disbelieved(self, decision: d.Disbelieved, seat: Seat) -> None:
-        if self.loop.log is not None:
-            self.loop.tell(seat.unit, "believes no more", seat.office.name, "term", decision.term, decision.because)
-        self.loop.counts[f"term ends: {decision.because}"] += 1
-        self.world.checks.disbelieved(seat, decision.term)
-        self.world.hooks.disbelieved(seat, decision.term)
-
-    def _over(self, decision: d.Over, seat: Seat) -> None:
-        if self.loop.log is not None:
-            self.loop.tell(seat.unit, seat.office.name, "term", decision.term, "is over:", decision.how)
-
-    def _transfer_failed(self, decision: d.TransferFailed, seat: Seat) -> None:
-        self.loop.counts[f"transfer not begun: {decision.why}"] += 1
-
-    def _answered(self, decision: d.Answered, seat: Seat) -> None:
-        asker = self.asked.pop(decision.ask, None)
-        if asker is not None:
-            asker.answered(decision.answer)
-
-    def _nothing(self, decision: d.Decision, slot: Any) -> None:
-        """Only where there is a guard."""
-
-
-_DO: dict[type, Callable[[Agent, Any, Any], None]] = {
-    d.Moved: Agent._moved,
-    d.SendRenew: Agent._send_renew,
-    d.SendGrant: Agent._send_grant,
-    d.SendConfirm: Agent._send_confirm,
-    d.CloseStream: Agent._close_stream,
-    d.SendRevoke: Agent._send_revoke,
-    d.SaveLease: Agent._save_lease,
-    d.LeaseBegun: Agent._lease_begun,
-    d.LeaseOver: Agent._lease_over,
-    d.Commit: Agent._commit,
-    d.ReadOffice: Agent._read_office,
-    d.SaveEnding: Agent._save_ending,
-    d.DropEnding: Agent._drop_ending,
-    d.RenewFirst: Agent._renew_first,
-    d.LeaseGone: Agent._lease_gone,
-    d.Keep: Agent._keep,
-    d.Elected: Agent._elected,
-    d.Disbelieved: Agent._disbelieved,
-    d.Over: Agent._over,
-    d.TransferFailed: Agent._transfer_failed,
-    d.Answered: Agent._answered,
-    d.Arm: Agent._nothing,
-    d.EndWork: Agent._nothing,
-}

@@ -11,7 +11,8 @@ from tenure.simulation.server import Cause, info_key, present_key
 from tenure.store.api import Committed, Compare, Delete, Put, modified_at
 
 if TYPE_CHECKING:
-    from tenure.simulation.agent import Agent, Seat, SessionSlot
+    from tenure.simulation.agent import Agent
+    from tenure.simulation.slots import Seat, SessionSlot
 
 SEND_MOST = 6
 PAUSE_NS = 200_000_000
@@ -20,7 +21,19 @@ PAUSE_NS = 200_000_000
 class Kept:
     """A unit's present key: put with each lease, one write under way at a time, compared with what it was before."""
 
-    __slots__ = ("_agent", "_busy", "_calls", "_dropping", "_gen", "_put", "_revision", "_slot", "_value", "key", "unit")
+    __slots__ = (
+        "_agent",
+        "_busy",
+        "_calls",
+        "_dropping",
+        "_gen",
+        "_put",
+        "_revision",
+        "_slot",
+        "_value",
+        "key",
+        "unit",
+    )
 
     def __init__(self, agent: Agent, slot: SessionSlot, unit: str) -> None:
         self._agent, self._slot, self._gen = agent, slot, agent.gen
@@ -121,8 +134,6 @@ class SettingsWriter:
             return
         term, done = self._queue.popleft()
         place = self._agent.world.checks.next_write()
-        if not self._agent.world.machines.bound:
-            term = self._seat.machine.term or term
         self._writing = (term, place, self._new_id(), done)
         self._sent = 0
         # What is known of the key may be old: that costs a round, no more.
@@ -138,7 +149,8 @@ class SettingsWriter:
         term, place, value, _ = self._writing
         self._sent += 1
         office = seat.office
-        when = [modified_at(f"{office.name}/holder", term)] if machines.fenced else []
+        fence = term if machines.bound_writes else self._seat.machine.number or term
+        when = [modified_at(f"{office.name}/holder", fence)] if machines.fenced else []
         if machines.compared:
             when.append(modified_at(office.settings, self._base))
         cause = Cause(agent.name, 0, (office, term, place))

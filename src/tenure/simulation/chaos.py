@@ -10,7 +10,8 @@ from tenure.simulation.server import Application, present_key
 from tenure.store.api import Delete
 
 if TYPE_CHECKING:
-    from tenure.simulation.agent import Agent, Seat
+    from tenure.simulation.agent import Agent
+    from tenure.simulation.slots import Seat
     from tenure.simulation.world import World
 
 LASTS = (0.03, 0.1, 0.3, 0.5, 0.8, 0.95, 1.0, 1.05, 1.3, 2.0)
@@ -210,6 +211,12 @@ class Chaos:
             if another != "storm":
                 self._do(another)
 
+    def _ended_early(self, kind: str) -> None:
+        seat = self._some_holder()
+        if seat is not None and seat.office.holder is not None:
+            self._loop.fault(kind, seat.office.name)
+            self._world.server.end_early(seat.office.holder.lease)
+
     # ---- wishes
 
     def _transfer(self, kind: str) -> None:
@@ -222,6 +229,24 @@ class Chaos:
             to = self._loop.rng.choice(others)
             self._loop.fault(kind, seat.unit, seat.office.name, "to", to)
             self._wish(seat, seat.agent.gen, kind, to)
+            if kind == "transfer to one that goes":
+                self._goes(seat, to)
+
+    def _goes(self, seat: Seat, unit: str) -> None:
+        """The successor is removed, or its agent ended, while the holder may not see it."""
+        loop = self._loop
+        successor = next(agent for agent in self._world.agents if unit in agent.units.values())
+        if loop.random() < 0.7:
+            loop.at(loop.now + loop.around(50_000_000), self._in_era, self._era, self._blind, (seat.agent,))
+        at = loop.now + loop.around(self._world.scenario.ttl_ns / 8)
+        if loop.random() < 0.5:
+            loop.at(at, self._in_era, self._era, successor.sigterm, ())
+        else:
+            loop.at(at, self._in_era, self._era, successor.remove_unit, (seat.application,))
+
+    def _blind(self, agent: Agent) -> None:
+        agent.mirror_stalled += 1
+        self._after(self._mirror_goes_on, agent)
 
     def _release(self, kind: str) -> None:
         seat = self._some_holder()
@@ -283,7 +308,6 @@ class Chaos:
             self._world.server.by_hand([], [Delete(key)])
 
 
-
 _KINDS: dict[str, Callable[[Chaos, str], None]] = {
     "cut off": Chaos._cut,
     "requests cut off": Chaos._cut,
@@ -298,8 +322,10 @@ _KINDS: dict[str, Callable[[Chaos, str], None]] = {
     "clock slewed": Chaos._slewed,
     "mirror stalled": Chaos._mirror_stalled,
     "storm": Chaos._storm,
+    "lease ended early": Chaos._ended_early,
     "transfer": Chaos._transfer,
     "transfer at once": Chaos._transfer,
+    "transfer to one that goes": Chaos._transfer,
     "release": Chaos._release,
     "release at once": Chaos._release,
     "SIGTERM": Chaos._sigterm,

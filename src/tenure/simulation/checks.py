@@ -14,14 +14,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenure.clock import NS_PER_S
+from tenure.office.records import Holder, decode
 from tenure.simulation.loop import Loop, Violation
 from tenure.simulation.server import LEASE_ENDED, Cause, Office
 from tenure.store.api import Item
 
 if TYPE_CHECKING:
-    from tenure.simulation.agent import Seat
     from tenure.simulation.hooks import Hook
     from tenure.simulation.server import Server
+    from tenure.simulation.slots import Seat
 
 ONE_HOLDER = "promise 1, at most one holder"
 A_DEBT = "promise 2, a True is a debt"
@@ -30,13 +31,25 @@ SCOPE = "promise 5, what runs on a term is gone before it ends"
 OWN_SESSION = "promise 7, nobody but the holder's session takes an office away"
 FINAL = "a term that is over is never believed in again"
 GROWS = "a term's number never goes back"
+PRESENT = "a transfer is to a unit that is present"
 PROGRESS = "progress"
 
 
 class _Watch:
     """What is watched of one office."""
 
-    __slots__ = ("believers", "debt_term", "ended", "excused", "greatest", "hooks", "outside", "work", "write", "write_term")
+    __slots__ = (
+        "believers",
+        "debt_term",
+        "ended",
+        "excused",
+        "greatest",
+        "hooks",
+        "outside",
+        "work",
+        "write",
+        "write_term",
+    )
 
     def __init__(self) -> None:
         self.believers: dict[Seat, int] = {}
@@ -73,7 +86,9 @@ class Checks:
         if term in watch.ended:
             raise Violation(FINAL, f"{seat.unit} believes in term {term} of {office.name} again")
         holder = office.holder
-        if not self._early and term not in watch.excused and (holder is None or holder.mod_revision != term):
+        over = holder is None or holder.mod_revision != term
+        # A process that stood still between its decision and this has no belief any more, by its own clocks.
+        if over and not self._early and term not in watch.excused and seat.believes():
             raise Violation(ONE_HOLDER, f"{seat.unit} believes in term {term} of {office.name}, which is over")
         watch.believers[seat] = term
         if len(watch.believers) > 1:
@@ -102,9 +117,7 @@ class Checks:
 
     def _one_believer(self, office: Office) -> None:
         watch = self._watches[office]
-        believers = [
-            seat for seat, term in watch.believers.items() if term not in watch.excused and seat.believes()
-        ]
+        believers = [seat for seat, term in watch.believers.items() if term not in watch.excused and seat.believes()]
         if len(believers) > 1:
             units = " and ".join(f"{seat.unit} (term {watch.believers[seat]})" for seat in believers)
             raise Violation(ONE_HOLDER, f"{units} believe that they hold {office.name}")
@@ -126,6 +139,8 @@ class Checks:
             watch.greatest = new.mod_revision
         if old is None:
             return
+        if new is not None:
+            self._there(office, new)
         term = old.mod_revision
         ended_early = self._early and cause is LEASE_ENDED
         if cause.what == "a hand":
@@ -138,9 +153,18 @@ class Checks:
             self._paid(office, watch, term, cause)
         for seat, believed in watch.believers.items():
             if believed == term and seat.machine.term == term and seat.believes():
-                raise Violation(ONE_HOLDER, f"{seat.unit} believes in term {term} of {office.name}, ended by {cause.what}")
+                raise Violation(
+                    ONE_HOLDER, f"{seat.unit} believes in term {term} of {office.name}, ended by {cause.what}"
+                )
         if watch.work == term and cause is not LEASE_ENDED:
             raise Violation(SCOPE, f"term {term} of {office.name} is given up while its work runs")
+
+    def _there(self, office: Office, new: Item) -> None:
+        """A transfer is to a unit that is there, on its own lease."""
+        unit = decode(Holder, new).unit
+        present = office.application.presents.get(unit)
+        if present is None or present.lease != new.lease:
+            raise Violation(PRESENT, f"{office.name} is handed to {unit}, which isn't there")
 
     # ---- promise 2
 
@@ -221,8 +245,7 @@ class Checks:
 
     def work_begun(self, seat: Seat, term: int) -> None:
         """Something runs for the length of the term."""
-        if seat.machine.work_term == term:
-            self._watches[seat.office].work = term
+        self._watches[seat.office].work = term
 
     def work_gone(self, seat: Seat, term: int) -> None:
         """Nothing of it is left."""

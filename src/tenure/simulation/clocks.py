@@ -12,7 +12,7 @@ class HostClock:
     sleeps, BOOTTIME alone goes on.
     """
 
-    __slots__ = ("asleep", "boot_rate", "rate", "_boot", "_mono", "_raw", "_since", "_slew", "fastest")
+    __slots__ = ("_boot", "_mono", "_raw", "_since", "_slew", "asleep", "boot_rate", "fastest", "rate")
 
     def __init__(self, rate: float, boot_ns: int) -> None:
         self.rate = rate

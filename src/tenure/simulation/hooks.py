@@ -8,7 +8,8 @@ from tenure.office.decisions import Answer
 from tenure.simulation.loop import Loop
 
 if TYPE_CHECKING:
-    from tenure.simulation.agent import Agent, Seat
+    from tenure.simulation.agent import Agent
+    from tenure.simulation.slots import Seat
     from tenure.simulation.world import World
 
 ASK_AGAIN_MOST = 2
@@ -27,7 +28,7 @@ class Asker:
 
     def ask(self) -> None:
         """The question goes to the agent, over its socket."""
-        agent, seat, hook = self._seat.agent, self._seat, self._hook
+        agent, seat = self._seat.agent, self._seat
         self._asked += 1
         if seat not in agent.seats:
             return
@@ -45,7 +46,7 @@ class Asker:
         agent.asks += 1
         agent.asked[agent.asks] = self
         debtor = hook.context if hook is not None else None
-        term = hook.term if hook is not None and self._world.machines.bound else None
+        term = hook.term if hook is not None and self._world.machines.bound_asks else None
         agent.feed(seat, seat.machine.ask(agent.now(), agent.asks, self._span_ns, debtor=debtor, term=term))
 
     def answered(self, answer: Answer) -> None:
@@ -68,7 +69,8 @@ class Asker:
         host, hook, loop = self._host, self._hook, self._world.loop
         if boot != host.boot or (hook is not None and not hook.alive) or host.later(self._print, boot, answer):
             return
-        assert answer.print_until is not None and answer.term is not None
+        assert answer.print_until is not None
+        assert answer.term is not None
         if self._world.machines.checked_print and answer.print_until.reached(host.clock.now(loop.now)):
             loop.counts["not printed, too late"] += 1
             if self._asked <= ASK_AGAIN_MOST:
@@ -208,9 +210,10 @@ class Hooks:
     def elected(self, seat: Seat, term: int) -> None:
         """An office that isn't a leader's runs something for the length of its term."""
         agent = seat.agent
-        if seat.office is not seat.application.offices[0] and self._world.machines.scope_outlasts:
+        if seat.office is not seat.application.offices[0] and seat.machine.term == term:
             gen = agent.gen
-            agent.feed(seat, seat.machine.work_begun(agent.now(), term))
+            if self._world.machines.scope_outlasts:
+                agent.feed(seat, seat.machine.work_begun(agent.now(), term))
             if gen == agent.gen:
                 self._world.checks.work_begun(seat, term)
 

@@ -53,7 +53,8 @@ class Host:
         if boot == self.boot:
             self.clock.slew(self._loop.now, by)
             for agent in self.agents:
-                for slot in (*agent.slots, *agent.seats):
+                slots: list[Any] = [*agent.slots, *agent.seats]
+                for slot in slots:
                     slot.timer = 0
                     agent.arm(slot)
 

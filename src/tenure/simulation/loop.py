@@ -58,7 +58,9 @@ class Loop:
                         check()
                 if events - mark >= SPIN_EVENTS:
                     if self.now - mark_at < 1_000_000:
-                        raise Violation("progress", f"{SPIN_EVENTS} events within a millisecond, the last {call.__name__}{args!r}")
+                        raise Violation(
+                            "progress", f"{SPIN_EVENTS} events within a millisecond, the last {call.__name__}{args!r}"
+                        )
                     mark, mark_at = events, self.now
             self.now = max(self.now, until_ns)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tenure.defaults import DRIFT
 from tenure.office.candidacy import Candidacy
 from tenure.office.session import Session
 from tenure.simulation.clocks import HostClock
@@ -21,8 +22,10 @@ class Machines:
     """Writes made as leader compare the term."""
     compared: bool = True
     """They compare the key's own mod revision, too."""
-    bound: bool = True
-    """A hook is bound to the term of its first True, and so is what it writes."""
+    bound_asks: bool = True
+    """A hook is bound to the term of its first True: in any other it is told False."""
+    bound_writes: bool = True
+    """What it writes as leader is fenced by that term, not by the one that the unit is in by now."""
     checked_print: bool = True
     """A tool reads its clocks as it prints."""
     closes_streams: bool = True
@@ -37,6 +40,10 @@ class Machines:
     """A lease is revoked only when all of its candidacies have left."""
     scope_outlasts: bool = True
     """An end on purpose waits for what runs on the term."""
+    drift: float = DRIFT
+    """What the timing allows for."""
+    waits_out: bool = True
+    """Where leases may end early, an unclean term is waited out."""
 
 
 PRODUCTION = Machines()

@@ -9,6 +9,7 @@ from tenure.clock import NS_PER_S
 from tenure.defaults import DRIFT
 from tenure.office.timing import Timing
 
+FAULT_AT_LEAST_EVERY_S = 36
 TTLS_S = (10, 15, 20, 30, 60)
 
 
@@ -79,9 +80,12 @@ FAULTS = {
     "mirror stalled": 1.5,
     "storm": 0.7,
 }
+EARLY = {"lease ended early": 1.5}
+"""Only where the store may do so."""
 WISHES = {
     "transfer": 3.0,
     "transfer at once": 0.4,
+    "transfer to one that goes": 0.5,
     "release": 1.5,
     "release at once": 0.4,
     "SIGTERM": 1.2,
@@ -109,16 +113,21 @@ def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = Fal
             timing = Timing.for_lease(ttl_s, round(least + (most - least) * (0.1 + 0.75 * dice.random()), 3))
         timings.append(timing)
     skew = [dice.choice((-1.0, 1.0, 2 * dice.random() - 1)) for _ in range(hosts + 1)]
-    weights = {kind: weight * dice.choice((0.0, 0.5, 1.0, 1.0, 2.0)) for kind, weight in (FAULTS | WISHES).items()}
+    kinds = FAULTS | WISHES | (EARLY if may_end_early else {})
+    weights = {kind: weight * dice.choice((0.0, 0.5, 1.0, 1.0, 2.0)) for kind, weight in kinds.items()}
     weights["agent killed"] += 0.5
     calm = dice.random() < 0.2
-    weather = FINE if calm else Weather(
-        lost=dice.choice((0.0, 0.01, 0.05)),
-        late=dice.choice((0.0, 0.02, 0.06)),
-        doubled=dice.choice((0.0, 0.02, 0.05)),
-        refused=dice.choice((0.0, 0.01)),
-        mirror_late=dice.choice((0.0, 0.1, 0.3)),
-        late_ns=int(ttl_s * NS_PER_S * dice.choice((0.1, 0.5, 1.5))),
+    weather = (
+        FINE
+        if calm
+        else Weather(
+            lost=dice.choice((0.0, 0.01, 0.05)),
+            late=dice.choice((0.0, 0.02, 0.06)),
+            doubled=dice.choice((0.0, 0.02, 0.05)),
+            refused=dice.choice((0.0, 0.01)),
+            mirror_late=dice.choice((0.0, 0.1, 0.3)),
+            late_ns=int(ttl_s * NS_PER_S * dice.choice((0.1, 0.5, 1.5))),
+        )
     )
     return Scenario(
         seed=seed,
@@ -128,7 +137,7 @@ def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = Fal
         timings=tuple(timings),
         rates=tuple(1.0 + part * DRIFT / 2 for part in skew),
         weather=weather,
-        fault_every_ns=int(ttl_s * NS_PER_S * dice.choice((0.5, 1.0, 2.0))),
+        fault_every_ns=int(min(ttl_s * dice.choice((0.5, 1.0, 2.0)), FAULT_AT_LEAST_EVERY_S) * NS_PER_S),
         hook_every_ns=int(ttl_s * NS_PER_S * dice.choice((0.2, 0.5, 1.0))),
         ask_every_ns=int(ttl_s * NS_PER_S * dice.choice((0.15, 0.4, 2.0))),
         epoch_ns=600 * NS_PER_S,

@@ -182,7 +182,13 @@ class Server:
         self.world.revoke(lease)
 
     def commit(
-        self, agent: Agent, cause: Cause, when: Sequence[Compare], then: Sequence[Write], answer: Callable[..., None], *args: Any
+        self,
+        agent: Agent,
+        cause: Cause,
+        when: Sequence[Compare],
+        then: Sequence[Write],
+        answer: Callable[..., None],
+        *args: Any,
     ) -> None:
         """A transaction has arrived; `answer(outcome, *args)` goes back, with None for a lease that is gone."""
         if self.silent or self.stalled:
@@ -232,6 +238,11 @@ class Server:
             if not self.loop.now < self._expiry_at <= at:
                 self._expiry_at = at
                 self.loop.at(at, self._expire_at, at)
+
+    def end_early(self, lease: int) -> None:
+        """A former leader of the store's own ends a lease before its time."""
+        self._cause = LEASE_ENDED
+        self.world.revoke(lease)
 
     def go_on(self) -> None:
         """After a stall: what waited is done now, late as it is."""

@@ -12,13 +12,12 @@ from tenure.errors import Broken
 from tenure.simulation.agent import Agent
 from tenure.simulation.chaos import Chaos
 from tenure.simulation.checks import Checks
-from tenure.simulation.clocks import HostClock
 from tenure.simulation.hooks import Hooks
 from tenure.simulation.host import Host
 from tenure.simulation.loop import Loop, Violation
 from tenure.simulation.machines import PRODUCTION, Machines
 from tenure.simulation.network import Network
-from tenure.simulation.scenario import FAULTS, WISHES, Scenario, draw
+from tenure.simulation.scenario import EARLY, FAULTS, Scenario
 from tenure.simulation.server import Server
 
 HOUR_NS = 3600 * NS_PER_S
@@ -38,14 +37,18 @@ class Result:
 
     @property
     def faults(self) -> int:
-        """How many faults and wishes there were, messages' fates not counted."""
-        return sum(self.counts[kind] for kind in (*FAULTS, *WISHES, "killed between decisions", "stopped between decisions"))
+        """How many faults there were; wishes and messages' fates not counted."""
+        return sum(
+            self.counts[kind] for kind in (*FAULTS, *EARLY, "killed between decisions", "stopped between decisions")
+        )
 
 
 class World:
     """All that there is in one run."""
 
-    def __init__(self, scenario: Scenario, machines: Machines = PRODUCTION, log: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, machines: Machines = PRODUCTION, log: Callable[[str], None] | None = None
+    ) -> None:
         self.scenario, self.machines = scenario, machines
         self.loop = loop = Loop(scenario.seed, log)
         self.network = Network(loop)
@@ -147,8 +150,3 @@ def simulate(
             gc.enable()
     result.simulated_ns, result.events, result.counts = world.loop.now, world.loop.events, world.loop.counts
     return result
-
-
-def run(seed: int, hours: float, machines: Machines = PRODUCTION, log: Callable[[str], None] | None = None) -> Result:
-    """Run a seed's world; what came of it."""
-    return simulate(draw(seed), hours, machines, log)
