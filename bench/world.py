@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -119,6 +120,23 @@ def charm(world: World, **hooks: str) -> Path:
         script.write_text(f'#!/bin/sh\necho "$(date +%s%N) $JUJU_UNIT_NAME {hook}" >> {world.stamps_file}\n{body}\n')
         script.chmod(0o755)
     return folder
+
+
+def bare_start_ms(world: World, hook: str, at_once: int = 1, rounds: int = 9) -> float:
+    """The floor of any hook's start: the same hooks, so many `at_once`, without an agent; the median until their stamps."""
+    script = world.folder / "charm" / "hooks" / hook
+    environment = {"PATH": os.environ["PATH"], "JUJU_UNIT_NAME": "bare/0"}
+    times = []
+    for _ in range(rounds):
+        began = time.time_ns()
+        started = [
+            subprocess.Popen([script], env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for _ in range(at_once)
+        ]
+        for process in started:
+            process.wait()
+        times += [(at - began) / 1e6 for at, unit, _ in world.stamps(began) if unit == "bare/0"]
+    return statistics.median(times)
 
 
 def leader(units: dict[str, dict[str, Any]]) -> str:
