@@ -66,6 +66,12 @@ class TimedOut(TenureError):
     exit_code = 124
 
 
+class Failed(TenureError):
+    """Tenure itself has failed at running someone's command, whose own exit code can't be told for that."""
+
+    exit_code = 125
+
+
 class LeaseLost(Exception):
     """The lease isn't there any more, and with it every key that was put with it. Met by programs, not by people."""
 

@@ -6,6 +6,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run": {
         "agent": "Speak for a machine: run its units, until it is told to end.",
         "up": "Run agents and a charm in one terminal, until Ctrl-C.",
+        "hold": "Run a command on exactly one of all who say so.",
     },
     "Change": {
         "deploy": "Make an application of a charm.",

@@ -13,6 +13,9 @@
   apps/<app>/offices/<office>/terms/<number>  history
   apps/<app>/settings                         all leader settings, one value
   apps/<app>/status
+  offices/<office>/holder, last, terms/…      an office without an application; on its holder's session
+  offices/<office>/candidates/<machine>/<id>  who is there for it; on each one's session
+  offices/<office>/ran                        when its command was run last, where that limits how often it is
   relations/<id>/info
   relations/<id>/app/<app>                    the application's databag
   relations/<id>/unit/<app>/<n>               a unit's databag; that it exists says: in the relation's scope
@@ -119,6 +122,23 @@ class Layout:
     def terms(self, application: str, office: str) -> str:
         """Prefix of the office's history."""
         return f"{self.office(application, office)}terms/"
+
+    @property
+    def free_offices(self) -> str:
+        """Prefix of all offices that belong to no application."""
+        return f"{self.prefix}offices/"
+
+    def free_office(self, office: str) -> str:
+        """Prefix of an office that belongs to no application."""
+        return f"{self.free_offices}{office}/"
+
+    def free_candidates(self, office: str) -> str:
+        """Prefix of those who are there for such an office: `<machine>/<id>`, on the session of each."""
+        return f"{self.free_office(office)}candidates/"
+
+    def free_ran(self, office: str) -> str:
+        """When the office's command was run last."""
+        return f"{self.free_office(office)}ran"
 
     @property
     def relations(self) -> str:

@@ -40,6 +40,14 @@ class ModelInfo(Record, frozen=True, kw_only=True):
     """Nor a unit's: where the numbers of removed applications go on, should one of the same name be deployed."""
 
 
+class Ran(Record, frozen=True, kw_only=True):
+    """`offices/<office>/ran`: when the office's command was begun last, where that limits how often it is."""
+
+    began: str
+    term: int
+    by: str
+
+
 class CharmManifest(Record, frozen=True, kw_only=True):
     """The charm's chunk 0, put after the others: that it exists says that all of the charm is there."""
 

@@ -1,4 +1,4 @@
-"""Wall-clock times as text, for people. Nothing is decided by them."""
+"""Wall-clock times as text, for people. Nothing is decided by them but how often a job is run, never by how many."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def local_text(text: str) -> str:
         return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except ValueError:
         return text
+
+
+def seconds_since(text: str) -> float | None:
+    """How long ago a stored time was (negative: it is to come); None when it can't be read."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,160 @@
+"""The keeper: the guard's child, and the workload's parent. Its death is the workload's.
+
+It is the first process of the workload's PID namespace, so that the kernel itself ends all of it with the keeper, and
+the keeper with the guard. Where no namespace can be had it is a subreaper, and the guard looks for what is left.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+
+from tenure.guard import kernel, tree
+from tenure.guard.cgroup import Cgroup
+from tenure.guard.spec import Spec
+
+# What a shell's job control and Python itself have set is not the workload's.
+RESET = (
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+    *(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD),
+)
+
+
+def start(spec: Spec, group: Cgroup | None, inherited: set[int], shut: list[int]) -> tuple[int, socket.socket, str]:
+    """Fork the keeper. Returns its pid, the socket to it, and in words what encloses the workload.
+
+    `inherited`: the signals that were ignored when the guard was started. `shut`: the guard's files, which the keeper
+    must not hold open. A namespace that can't be had is done without.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    uid, gid = os.geteuid(), os.getegid()
+    inside = ""
+    pid = -1
+    if spec.namespace:
+        try:
+            pid = kernel.clone(user=uid != 0)
+            inside = "a PID namespace"
+        except OSError:
+            pass
+    if pid < 0:
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            for file in (*shut, ours.fileno()):
+                os.close(file)
+            code = _Keeper(spec, theirs, bool(inside), inherited).run(uid, gid, group)
+        finally:
+            os._exit(code)
+    theirs.close()
+    said = ours.recv(4096).decode()
+    if not said and inside:
+        # The namespace was made, and can't be used.
+        os.waitpid(pid, 0)
+        ours.close()
+        spec.namespace = False
+        return start(spec, group, inherited, shut)
+    return pid, ours, " and ".join(filter(None, [inside or "its process tree", *said.split(",")[1:]]))
+
+
+class _Keeper:
+    def __init__(self, spec: Spec, link: socket.socket, namespace: bool, inherited: set[int]) -> None:
+        self.spec, self.link, self.namespace, self.inherited = spec, link, namespace, inherited
+        self.main = 0
+        self.preparing = bool(spec.first)
+
+    def run(self, uid: int, gid: int, group: Cgroup | None) -> int:
+        kernel.die_with_parent()
+        if self.namespace:
+            if uid:
+                kernel.map_own_ids(uid, gid)
+        else:
+            kernel.be_a_subreaper()
+        said = ["ready"]
+        if group is not None:
+            try:
+                group.join()
+                said.append("a cgroup")
+            except OSError:
+                pass
+        if self.namespace and not kernel.mount_own_proc():
+            said.append("the host's /proc")
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        os.set_blocking(reader, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # A guard that had died before die_with_parent is noticed here, or by the end of the socket below.
+        self.link.send(",".join(said).encode())
+        poll = select.poll()
+        poll.register(self.link, select.POLLIN)
+        poll.register(reader, select.POLLIN)
+        while True:
+            for file, _ in poll.poll():
+                if file == reader:
+                    os.read(reader, 4096)
+                    if self._reap():
+                        return 0
+                else:
+                    message = self.link.recv(64)
+                    if not message:
+                        return 0
+                    if message == b"run":
+                        self.main = self._fork()
+                    elif message == b"term":
+                        self._signal_all()
+
+    def _signal_all(self) -> None:
+        """SIGTERM to everything; what is stopped goes on, to hear it."""
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            if self.namespace:
+                tree.send(-1, number)
+            else:
+                for pid in tree.below(os.getpid()):
+                    tree.send(pid, number)
+
+    def _reap(self) -> bool:
+        """Wait for whoever has ended; True when the command has."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return False
+            if pid != self.main:
+                continue
+            if os.WIFSTOPPED(status):
+                if os.WSTOPSIG(status) == signal.SIGTSTP:
+                    # Ctrl-Z: the shell does not see the command, so nobody could let it go on.
+                    os.killpg(pid, signal.SIGCONT)
+                continue
+            if self.preparing and status == 0:
+                self.preparing = False
+                self.main = self._fork()
+                continue
+            self.link.send(b"ended %d" % status)
+            return True
+
+    def _fork(self) -> int:
+        command = ["/bin/sh", "-c", self.spec.first] if self.preparing else self.spec.command
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 126
+        try:
+            os.setpgid(0, 0)
+            if self.spec.terminal >= 0:
+                # SIGTTOU is ignored yet, so that a background process may do this.
+                os.tcsetpgrp(self.spec.terminal, os.getpgrp())
+            for number in RESET:
+                if number not in self.inherited:
+                    signal.signal(number, signal.SIG_DFL)
+            os.execvp(command[0], command)
+        except OSError as error:
+            code = 127 if isinstance(error, FileNotFoundError) else 126
+            os.write(2, os.fsencode(f"tenure: {command[0]}: {error.strerror}\n"))
+        finally:
+            os._exit(code)

@@ -1,0 +1,354 @@
+"""A command that runs on exactly one of all who want it run: the office, the guard, and what happens when either ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tenure.alarm import Alarm
+from tenure.clock import Instant, KernelClock, boot_id, ns
+from tenure.errors import BadInput, Failed
+from tenure.guard import tree
+from tenure.guard.duty import Duty
+from tenure.guard.kernel import be_a_subreaper
+from tenure.guard.spec import Spec
+from tenure.model.layout import Layout
+from tenure.model.mirror import Mirror
+from tenure.model.records import Ran, decode, encode
+from tenure.model.snapshot import MirrorSnapshot
+from tenure.model.walltime import now_text, seconds_since
+from tenure.office.driver import Candidate, Desk, OfficeKeys, OfficeView, Timing
+from tenure.store.api import Committed, Put, Store
+
+KILL_MARGIN_S = 0.5
+"""How long before the end of what is sure the kill comes at the latest: a fork bomb takes some time to be ended."""
+
+STOP_TIMEOUT_S = 10.0
+"""From SIGTERM to SIGKILL, where the lease allows it; less where it doesn't."""
+
+RELEASE_WITHIN_S = 5.0
+"""How long a store that is silent is waited for when all is done: the office is free when its lease ends."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to run, and how. Lengths in seconds."""
+
+    office: str
+    command: tuple[str, ...]
+    ttl_s: int
+    stop_timeout_s: float
+    once: bool = False
+    wait: bool = True
+    timeout_s: float | None = None
+    on_elected: str = ""
+    on_lost: str = ""
+    priority: int = 0
+    not_again_within_s: float | None = None
+    namespace: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it came to an end: `code` is the command's exit code as a shell has it, or the signal's number that was received."""
+
+    how: Literal["ended", "lost", "held by another", "timed out", "signalled", "ran already"]
+    code: int = 0
+
+
+def stop_timeout_for(ttl_s: int, wanted_s: float | None) -> float:
+    """The stop time-out that a lease allows. Raises BadInput, with the arithmetic, when `wanted_s` is more."""
+    guarantee_s = ttl_s / 2
+    most_s = guarantee_s - KILL_MARGIN_S
+    if wanted_s is None:
+        return min(STOP_TIMEOUT_S, most_s)
+    if wanted_s > most_s:
+        needed_s = int(2 * (wanted_s + KILL_MARGIN_S) + 0.999)
+        raise BadInput(
+            f"a lease of {ttl_s} s leaves {most_s:g} s to stop in: half of it is {guarantee_s:g} s, less {KILL_MARGIN_S:g} s "
+            f"for the kill; the stop time-out is {wanted_s:g} s",
+            hint=f"--lease {needed_s}s would do",
+        )
+    return wanted_s
+
+
+class Hold:
+    """One process's part in an office without an application. `run` it once.
+
+    Promises: the command runs only while this process's term is sure, and is gone with all its children before anyone
+    else can hold the office; whatever becomes of this process.
+    """
+
+    def __init__(self, store: Store, layout: Layout, wanted: Wanted, folder: Path, say: Say, log: Say) -> None:
+        """`folder`: empty, this process's alone. `say` tells a person what matters, `log` whoever wants more."""
+        self._store, self._layout, self._wanted = store, layout, wanted
+        self._folder, self._say, self._log = folder, say, log
+        self._clock = KernelClock()
+        self._alarm = Alarm(self._clock)
+        self._machine = socket.gethostname()
+        self._me = f"{self._machine}/{os.getpid()}-{secrets.token_hex(3)}"
+        self._duty = Duty(self)
+        self._timing = Timing.for_lease(wanted.ttl_s)
+        self._done: asyncio.Future[Outcome]
+        self._candidate: Candidate
+        self._ran_by: dict[int, bool] = {}
+        self._signals: list[int] = []
+        self._child_ended = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._terminal = _foreground_terminal()
+
+    async def run(self) -> Outcome:
+        """Return once the command has ended and the office is given up, or there is nothing to wait for any more.
+
+        Raises Failed, BadInput (a lease that the store can't give), Unsure's kinds.
+        """
+        loop = asyncio.get_running_loop()
+        self._done = loop.create_future()
+        be_a_subreaper()
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._signalled, number)
+        desk = Desk(
+            self._store, self._clock, self._alarm, self._folder, self._machine, boot_id(), self._desk_log, wall=now_text
+        )
+        mirror = Mirror(self._store, self._layout.free_office(self._wanted.office), clock=self._clock)
+        try:
+            starting = asyncio.create_task(mirror.start())
+            first: set[asyncio.Future[Any]] = {starting, self._done}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if self._done.done():
+                starting.cancel()
+                return self._done.result()
+            await starting
+            if not self._wanted.wait and self._held(mirror.current):
+                return Outcome("held by another")
+            session = await desk.session("office", self._timing)
+            self._candidate = desk.candidate(
+                session,
+                self._keys(),
+                self._me,
+                priority=self._wanted.priority,
+                on_change=lambda: None,
+                guard=self._duty,
+            )
+            self._duty.bind(self._candidate)
+            self._spawn(self._follow(mirror))
+            if self._wanted.timeout_s is not None:
+                self._spawn(self._time_out(self._wanted.timeout_s))
+            try:
+                return await asyncio.shield(self._done)
+            finally:
+                await self._give_up(desk)
+        finally:
+            await desk.close(hand_over=False)
+            for task in self._tasks:
+                task.cancel()
+            await mirror.close()
+            self._alarm.close()
+            self._take_terminal_back()
+
+    async def _give_up(self, desk: Desk) -> None:
+        """End the work, in its time, and release what is held; what a silent store doesn't take ends with its lease."""
+        giving_up = asyncio.create_task(desk.close(hand_over=True))
+        await self._duty.until_idle()
+        await asyncio.wait({giving_up}, timeout=RELEASE_WITHIN_S)
+        if not giving_up.done():
+            giving_up.cancel()
+            self._say("the store is silent: the office is free when its lease ends")
+        with contextlib.suppress(asyncio.CancelledError):
+            await giving_up
+
+    # ---- the office
+
+    def _keys(self) -> OfficeKeys:
+        layout, office = self._layout, self._wanted.office
+        prefix = layout.free_office(office)
+        return OfficeKeys(
+            name=office,
+            holder=f"{prefix}holder",
+            last=f"{prefix}last",
+            terms=f"{prefix}terms/",
+            unit_info="",
+            present=f"{layout.free_candidates(office)}{self._me}",
+        )
+
+    async def _follow(self, mirror: Mirror) -> None:
+        candidates = self._layout.free_candidates(self._wanted.office)
+        keys = self._candidate.keys
+        async for snapshot in mirror.after(-1):
+            present = {item.key.removeprefix(candidates): item for item in snapshot.under(candidates)}
+            if not self._wanted.wait and self._candidate.term is None and self._held(snapshot):
+                self._finish(Outcome("held by another"))
+            holder, last = snapshot.get(keys.holder), snapshot.get(keys.last)
+            self._candidate.saw(OfficeView(snapshot.revision, holder, last, None, present))
+        raise Failed("the mirror of the store has ended; the log says why")
+
+    def _held(self, snapshot: MirrorSnapshot) -> bool:
+        holder = snapshot.get(self._keys().holder)
+        return holder is not None and f'"{self._me}"'.encode() not in holder.value
+
+    async def _time_out(self, timeout_s: float) -> None:
+        await self._alarm.until(self._clock.now().after(ns(timeout_s)))
+        if self._candidate.term is None and not self._ran_by:
+            self._finish(Outcome("timed out"))
+
+    # ---- as the owner of the work
+
+    def spec(self, term: int, until: Instant, link: int, second: bool) -> Spec:
+        """What the term's guard is told."""
+        wanted = self._wanted
+        return Spec(
+            term=term,
+            office=wanted.office,
+            until=(until.boot_ns, until.raw_ns),
+            guarantee_ns=self._timing.guarantee_ns,
+            stop_ns=ns(wanted.stop_timeout_s),
+            margin_ns=ns(KILL_MARGIN_S),
+            command=[] if second else list(wanted.command),
+            link=link,
+            first=wanted.on_elected,
+            hook=["/bin/sh", "-c", wanted.on_lost] if wanted.on_lost else None,
+            verdict=str(self._folder / "verdict"),
+            namespace=wanted.namespace,
+            terminal=self._terminal,
+        )
+
+    def environment(self, term: int) -> dict[str, str]:
+        """This process's own, with the term and the office."""
+        return {**os.environ, "TENURE_TERM": str(term), "TENURE_OFFICE": self._wanted.office}
+
+    def may_begin(self, term: int) -> None:
+        """Run the command, unless it was run a short time ago."""
+        if self._done.done():
+            return
+        self._ran_by[term] = False
+        self._log(f"holds {self._wanted.office} in term {term}")
+        if self._wanted.not_again_within_s is None:
+            self._ran_by[term] = True
+            self._duty.run(term)
+        else:
+            self._spawn(self._run_unless_it_ran(term, self._wanted.not_again_within_s))
+
+    async def _run_unless_it_ran(self, term: int, within_s: float) -> None:
+        key = self._layout.free_ran(self._wanted.office)
+        item = (await self._store.read(key)).items.get(key)
+        if item is not None:
+            ran = decode(Ran, item.value, key)
+            age_s = seconds_since(ran.began)
+            if age_s is not None and abs(age_s) < within_s:
+                self._say(
+                    f"{self._wanted.office} ran {max(0, age_s):.0f} s ago, begun by {ran.by}: not again within {within_s:g} s"
+                )
+                self._finish(Outcome("ran already"))
+                return
+        record = encode(Ran(began=now_text(), term=term, by=self._me))
+        outcome = await self._store.commit([self._candidate.fence(term)], [Put(key, record)])
+        if isinstance(outcome, Committed) and not self._done.done():
+            self._ran_by[term] = True
+            self._duty.run(term)
+
+    def work_ended(self, term: int, status: int) -> None:
+        """The command has ended; by itself, unless its term has ended before."""
+        if self._candidate.term != term or self._done.done():
+            return
+        self._finish(Outcome("ended", _shell_code(status)))
+        self._candidate.let_go()
+
+    def said(self, term: int, word: str, rest: str) -> None:
+        """The guard's other words."""
+        if word == "stuck":
+            self._say(f"processes that the kernel can't end hold {self._wanted.office} up: {rest}")
+        elif word == "gone" and not self._done.done() and self._ran_by.get(term):
+            self._take_terminal_back()
+            because = self._candidate.machine.because
+            self._say(f"term {term} of {self._wanted.office} has ended before its command ({because})")
+            if self._wanted.once:
+                self._finish(Outcome("lost"))
+        else:
+            self._log(f"term {term}: guard: {word} {rest}".rstrip())
+
+    def guard_failed(self, term: int, error: OSError) -> None:
+        """Without a guard nothing is run."""
+        self._fail(Failed(f"the guard can't be started: {error.strerror}"))
+
+    async def none_left(self) -> None:
+        """All orphans of a dead guard are this process's children; it has no others."""
+        while tree.any_child():
+            self._child_ended.clear()
+            tree.kill_below(os.getpid())
+            self._reap()
+            if tree.any_child():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._child_ended.wait(), 0.05)
+        if not self._done.done():
+            self._take_terminal_back()
+            self._say(f"the guard was killed, and the command with it: this term of {self._wanted.office} is over")
+            if self._wanted.once:
+                self._finish(Outcome("lost"))
+
+    # ---- this process
+
+    def _signalled(self, number: int) -> None:
+        self._signals.append(number)
+        if len(self._signals) == 1:
+            self._finish(Outcome("signalled", number))
+        else:
+            self._duty.kill()
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            tree.reap()
+        self._child_ended.set()
+
+    def _finish(self, outcome: Outcome) -> None:
+        if not self._done.done():
+            self._done.set_result(outcome)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    def _take_terminal_back(self) -> None:
+        if self._terminal >= 0 and any(self._ran_by.values()):
+            before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            with contextlib.suppress(OSError):
+                os.tcsetpgrp(self._terminal, os.getpgrp())
+            signal.signal(signal.SIGTTOU, before)
+
+    def _desk_log(self, event: str, **fields: Any) -> None:
+        self._log(f"{event} {' '.join(f'{name}={value}' for name, value in fields.items())}")
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+
+def _shell_code(status: int) -> int:
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _foreground_terminal() -> int:
+    """Standard input, where it is the terminal that this process group has the foreground of and nobody else reads; else -1."""
+    try:
+        if os.isatty(0) and os.isatty(1) and os.tcgetpgrp(0) == os.getpgrp():
+            return 0
+    except OSError:
+        pass
+    return -1
