@@ -198,3 +198,11 @@ def test_a_saved_lease_that_the_sessions_own_key_is_not_found_with_is_given_up_a
     session.renewed(at(0.1), 1, 60)
     decisions = session.confirmed(at(0.2), 2, None, 60)
     assert kinds(decisions) == ["SaveLease", "LeaseOver", "Moved", "SendGrant"], "it is never revoked"
+
+
+def test_a_key_of_its_own_that_is_not_found_with_its_lease_is_put_again() -> None:
+    session = alive(confirm=True)
+    session.tick(at(8.6))
+    session.renewed(at(8.7), 2, 60)
+    assert kinds(session.confirmed(at(8.8), 3, None, 60)) == ["LeaseBegun"]
+    assert session.lease == 7

@@ -66,7 +66,7 @@ class SaveLease(Decision, frozen=True, gc=False):
 
 
 class LeaseBegun(Decision, frozen=True, gc=False):
-    """A lease that keys may be put with: put again what the session keeps."""
+    """A lease that keys may be put with: put what the session keeps, also what was put with it before and may be gone."""
 
     lease: int
 

@@ -174,7 +174,8 @@ class Session:
         """What a read after the renewal found: the lease of the session's own key, and who answered.
 
         The renewal counts only where the key has this lease and the same witness (the store's leader and its term) as before.
-        A saved lease that the key is not found with is given up, and runs out: it could never be vouched for.
+        A key that isn't found with this lease is put again; a saved lease that it isn't found with is given up, and
+        runs out: else it could never be vouched for.
         """
         if self._settle(now, call, "confirm") is None:
             return NOTHING
@@ -185,6 +186,8 @@ class Session:
         elif self.state == "resuming" and lease != current:
             self._lose(now)
         else:
+            if lease != current:
+                self._out.append(LeaseBegun(current))
             self._again_at = now if lease == current else now.after(self._retry_ns)
             self._tick(now)
         return self._flush()

@@ -50,6 +50,11 @@ class Kept:
         self._value = encode(present)
         self.go()
 
+    def begin(self) -> None:
+        """Put it with this lease, whatever was put before: it may be gone."""
+        self._put = None
+        self.go()
+
     def drop(self) -> None:
         """Keep it no longer, and say when it is gone."""
         self._dropping = True

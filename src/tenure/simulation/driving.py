@@ -271,7 +271,7 @@ class Driving:
 
     def _lease_begun(self, decision: d.LeaseBegun, slot: SessionSlot) -> None:
         if slot.kept is not None:
-            slot.kept.go()
+            slot.kept.begin()
 
     def _lease_over(self, decision: d.LeaseOver, slot: SessionSlot) -> None:
         self.loop.counts["lease lost"] += 1

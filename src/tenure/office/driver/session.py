@@ -156,6 +156,7 @@ class Session:
                 self._ledger.save_lease(self.name, self.timing.ttl_s, lease)
             case d.LeaseBegun():
                 for key, kept in self._kept.items():
+                    kept.put = None
                     self._put(key, kept)
             case d.LeaseOver(lease=lease):
                 self._log("lease lost", session=self.name, lease=lease)
