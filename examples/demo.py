@@ -163,7 +163,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave the folder with store, state and logs")
     options = parser.parse_args()
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with cleaned_up(options.keep) as folder:
         world, stage = World(folder), Stage(console)
         try:
