@@ -237,7 +237,7 @@ class Checks:
         if holder is None or holder.mod_revision != term:
             now = f"term {holder.mod_revision}" if holder else "none"
             raise Violation(FENCED, f"a write of term {term} of {office.name} lands in {now}")
-        if watch.write_term == term and place <= watch.write:
+        if watch.write_term == term and place < watch.write:
             raise Violation(FENCED, f"write {place} of term {term} of {office.name} lands over write {watch.write}")
         watch.write_term, watch.write = term, place
 

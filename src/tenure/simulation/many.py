@@ -37,7 +37,7 @@ def run_all(tasks: Sequence[Task], jobs: int) -> Iterator[Result]:
     if jobs < 2 or len(tasks) < 2:
         yield from (task.run() for task in tasks)
         return
-    with multiprocessing.get_context("fork").Pool(min(jobs, len(tasks))) as pool:
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(tasks))) as pool:
         yield from pool.imap(Task.run, tasks, chunksize=max(1, min(8, len(tasks) // (4 * jobs))))
 
 
