@@ -42,7 +42,10 @@ class FakeTools:
         self.answer(leader=False, settings={})
 
     def answer(self, **answers: Any) -> None:
-        """What the tools say from now on: leader, settings, config, ids, members, bag, status, file (leader-set has --file)."""
+        """What the tools say from now on: leader, settings, config, ids, members, bag, status, file (leader-set has --file),
+        bags (by unit)."""
+        if self._answers.exists():
+            self.answers = json.loads(self._answers.read_text())
         self.answers.update(answers)
         self._answers.write_text(json.dumps(self.answers))
 
@@ -50,6 +53,11 @@ class FakeTools:
     def settings(self) -> dict[str, str]:
         """The leader settings as they stand."""
         return dict(json.loads(self._answers.read_text())["settings"])
+
+    @property
+    def bags(self) -> dict[str, dict[str, str]]:
+        """The units' databags as they stand."""
+        return dict(json.loads(self._answers.read_text())["bags"])
 
     def told(self, tool: str) -> list[dict[str, Any]]:
         """Each call of `tool`: its arguments and what it read from standard input."""
@@ -87,8 +95,30 @@ def _main() -> None:
     elif tool == "config-get":
         value = answers.get("config", {}).get(words[0]) if words else answers.get("config", {})
         print(json.dumps(value) if as_json else value)
+    elif tool in ("relation-get", "relation-set") and "bags" in answers:
+        _bags(tool, words, stdin, answers, folder)
+    elif tool == "status-get" and answers.get("status_get", "") is None:
+        print("ERROR finding application status: this unit is not the leader", file=sys.stderr)
+        sys.exit(1)
     elif tool in ("relation-ids", "relation-list", "relation-get", "status-get"):
         print(json.dumps(answers.get(tool.replace("-", "_"))))
+
+
+def _bags(tool: str, words: list[str], stdin: str, answers: dict[str, Any], folder: str) -> None:
+    """Units' databags, where a test has given them: `bags`, by unit."""
+    bags = answers["bags"]
+    if tool == "relation-set":
+        bags.setdefault(os.environ["JUJU_UNIT_NAME"], {}).update(json.loads(stdin))
+        with open(os.path.join(folder, "answers.json"), "w", encoding="utf-8") as file:
+            json.dump(answers, file)
+        return
+    unit = words[-1]
+    if unit not in bags:
+        print(
+            f'ERROR cannot read settings for unit "{unit}" in relation "members:0": settings not found', file=sys.stderr
+        )
+        sys.exit(1)
+    print(json.dumps(bags[unit].get(words[-2])))
 
 
 if __name__ == "__main__":

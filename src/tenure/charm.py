@@ -1,4 +1,4 @@
-"""Leadership for charm authors: the hook tools as functions, and settings that the leader makes once for all.
+"""Leadership for charm authors: the hook tools as functions; settings made once for all, and settings that are acknowledged.
 
 One file, standard library alone, Python 3.8 or newer: a charm carries a copy of it in its `lib/`. It calls nothing but
 hook tools, so it works under Tenure and under Juju, and only inside a hook, an action or an exec.
@@ -21,6 +21,7 @@ tool runs, some milliseconds. Where the tool offers `--file`, `leader_set` uses 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import functools
 import json
@@ -29,10 +30,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = [
+    "AcknowledgedSettings",
     "HookToolError",
+    "Missing",
     "NotLeader",
     "SharedSettings",
     "WaitingForLeader",
@@ -236,6 +239,157 @@ class waiting_for_leader(contextlib.ContextDecorator):  # noqa: N801 - it is use
         if kind is not None and issubclass(kind, WaitingForLeader):
             status_set("waiting", self.message)
             sys.exit(0)
+
+
+# ---- settings that change, and are acknowledged ---------------------------------------------------------------------
+
+SETTINGS_VERSION, SETTINGS_PUBLISHED = "settings-version", "settings-published"
+"""The leader settings' own two keys: which version they are (1, 2, …), and when it was published (for people)."""
+
+SETTINGS_ACKNOWLEDGED = "settings-acknowledged"
+"""A unit's word in its peer databag: the version that it has applied."""
+
+
+class Missing(NamedTuple):
+    """A member that hasn't acknowledged the settings as they are published."""
+
+    unit: str
+    why: str
+    """`hasn't joined`, `agent lost for 40 s`, `in error: config-changed`, `acknowledged version 3 of 4`."""
+    acknowledged: int
+    """The version that it has last acknowledged; 0: none."""
+    since: str
+    """When what it lacks was published: a time for people (ISO 8601, UTC)."""
+
+
+class AcknowledgedSettings:
+    """Leader settings that change, and of which each unit says when it has applied them.
+
+    The leader publishes a version, every unit applies and acknowledges it in its databag on the peer relation `endpoint`,
+    and the leader looks who is missing: of the units that are members now, as `status-get --application` lists them.
+    Nothing waits: a hook looks, and returns. All of it is in the leader settings and the databags, so whoever leads next
+    takes it up where it stands, and a leader that was deposed has left nothing half-done.
+
+        rollout = charm.AcknowledgedSettings("members")
+
+        if charm.is_leader():
+            rollout.publish(color=charm.config_get("color"))
+        rollout.apply(restart_with)
+        if charm.is_leader() and not rollout.missing():
+            ...                         # every member has applied it
+
+    Call it in leader-elected, leader-settings-changed, config-changed, update-status and the relation's -created, -joined,
+    -changed and -departed: each of them may be the one in which something is seen first. A unit that goes without ever
+    having joined brings no hook, and is missed no more at the next one; so does a lost agent, which is still a member.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+
+    @property
+    def version(self) -> int:
+        """The version that is published; 0: none yet."""
+        return _number(leader_get(SETTINGS_VERSION))
+
+    def publish(self, settings: Mapping[str, Any] | None = None, **more: Any) -> int:
+        """Change leader settings as `leader_set` does, as one new version of all of them; returns its number.
+
+        Settings that are so already make no new version: call it as often as you like. Raises NotLeader: nothing is
+        written, and whoever leads now does it; ValueError for the two keys that are its own.
+        """
+        changes = _texts({**(settings or {}), **more})
+        if taken := sorted({SETTINGS_VERSION, SETTINGS_PUBLISHED} & changes.keys()):
+            raise ValueError(f"{taken[0]} is a key of AcknowledgedSettings' own")
+        # Asked before reading: a leader reads no picture that is older than its own term, and so never counts back.
+        if not is_leader():
+            raise NotLeader("is-leader", 1, "this unit is not the leader")
+        there = leader_get()
+        version = _number(there.get(SETTINGS_VERSION))
+        if version and all(there.get(key, "") == value for key, value in changes.items()):
+            return version
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: UP017 - Python 3.8
+        leader_set({**changes, SETTINGS_VERSION: version + 1, SETTINGS_PUBLISHED: now})
+        return version + 1
+
+    def apply(self, apply: Callable[[dict[str, str]], object]) -> bool:
+        """Call `apply(settings)` if this unit hasn't acknowledged them, then acknowledge; returns whether it has now.
+
+        `settings` are without the two keys that are AcknowledgedSettings' own. The acknowledgement leaves the unit when
+        the hook has succeeded, so what fails is not acknowledged; `apply` may be called twice for one version. False:
+        nothing is published yet, or the relation isn't there yet (in install), and a later hook does it.
+        """
+        settings: dict[str, str] = leader_get()
+        version = _number(settings.pop(SETTINGS_VERSION, None))
+        settings.pop(SETTINGS_PUBLISHED, None)
+        relation_id = self._relation()
+        if not version or (relation_id and self._acknowledged(relation_id, unit_name()) == version):
+            return bool(version)
+        apply(settings)
+        if relation_id is None:
+            return False
+        relation_set({SETTINGS_ACKNOWLEDGED: version}, relation_id=relation_id)
+        return True
+
+    def acknowledge(self, version: int) -> None:
+        """Acknowledge `version`, for a charm that applies settings in a way of its own. Raises ValueError for one that was never published."""
+        published = self.version
+        if not 1 <= version <= published:
+            raise ValueError(f"version {version} was never published; the newest is {published}")
+        relation_id = self._relation()
+        if relation_id is not None:
+            relation_set({SETTINGS_ACKNOWLEDGED: version}, relation_id=relation_id)
+
+    def missing(self) -> list[Missing]:
+        """The members that haven't acknowledged the version that is published, by number; none: all have, or nothing is.
+
+        For the leader; raises NotLeader. Its own acknowledgement counts as of this hook.
+        """
+        members: dict[str, Any] = status_get(application=True).get("units") or {}
+        settings = leader_get()
+        version = _number(settings.get(SETTINGS_VERSION))
+        if not version:
+            return []
+        relation_id = self._relation()
+        found = []
+        for unit in sorted(members, key=lambda name: int(name.rpartition("/")[2])):
+            acknowledged = self._acknowledged(relation_id, unit) if relation_id else None
+            if acknowledged != version:
+                why = _why_missing(members[unit], acknowledged, version)
+                found.append(Missing(unit, why, acknowledged or 0, settings.get(SETTINGS_PUBLISHED, "")))
+        return found
+
+    def _relation(self) -> str | None:
+        return next(iter(relation_ids(self._endpoint)), None)
+
+    @staticmethod
+    def _acknowledged(relation_id: str, unit: str) -> int | None:
+        """What the unit has acknowledged; None: it isn't in the relation."""
+        try:
+            return _number(relation_get(SETTINGS_ACKNOWLEDGED, member=unit, relation_id=relation_id))
+        except NotLeader:
+            raise
+        except HookToolError as error:
+            if "settings not found" in error.message:
+                return None
+            raise
+
+
+def _why_missing(said: Mapping[str, Any], acknowledged: int | None, version: int) -> str:
+    status, message, data = said.get("status"), said.get("message") or "", said.get("status-data") or {}
+    if status == "unknown" and message.startswith("agent lost"):
+        return f"agent lost for {data['lost-for-s']} s" if "lost-for-s" in data else "agent lost"
+    if status == "error":
+        return "in error: " + str(data.get("hook") or message)
+    if acknowledged is None:
+        return "hasn't joined"
+    if acknowledged > version:
+        return f"acknowledged version {acknowledged}, which was never published"
+    return f"acknowledged version {acknowledged} of {version}" if acknowledged else f"acknowledged none of {version}"
+
+
+def _number(text: Any) -> int:
+    """A version as it was written; 0 for what is none."""
+    return int(text) if isinstance(text, str) and text.isdecimal() else 0
 
 
 # ---- calling a tool -------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from tenure.agent.checker import Leadership, LeadershipChecker
 from tenure.agent.hook import Hook
 from tenure.clock import Instant
@@ -25,8 +27,8 @@ from tenure.model.mirror import Mirror
 from tenure.model.records import ApplicationStatus, Said, decode, encode
 from tenure.model.relations import BagChange, write_bags
 from tenure.model.settings import merged, write_settings
-from tenure.model.status import application_status, workload_status
-from tenure.model.view import ModelView, RelationView
+from tenure.model.status import application_status, is_lost, workload_status
+from tenure.model.view import ModelView, RelationView, UnitView
 from tenure.model.walltime import now_text
 from tenure.names import UnitName
 from tenure.store.api import Compare, Item, Store, created_at
@@ -92,6 +94,8 @@ class Place:
     """Takes a level of Juju's, as text, and a line from the charm."""
     last_bag: Callable[[int, str], Mapping[str, str]] = lambda relation, unit: {}
     """What a unit that is gone from a relation had last said on it."""
+    lost_for_s: Callable[[], Mapping[str, float]] = dict
+    """For how long machines' agents have been lost, as far as it was seen."""
 
 
 class HookContext:
@@ -203,8 +207,9 @@ class HookContext:
         if self._application is None:
             view = await self._fresh()
             application = view.application(self.application)
+            lost_for_s = self.place.lost_for_s()
             units = {
-                str(name): workload_status(view, application.units[name.number])
+                str(name): _as_seen(view, application.units[name.number], lost_for_s)
                 for name in members(view, self.application)
             }
             self._application = application_status(view, application), units
@@ -303,6 +308,15 @@ class HookContext:
         if item is None:
             raise No(f"cannot apply changes: {self.unit} is not in the scope of relation {relation.number}")
         return BagChange(self.layout.unit_bag(relation.number, self.unit), item, changes)
+
+
+def _as_seen(view: ModelView, unit: UnitView, lost_for_s: Mapping[str, float]) -> Said:
+    """A member's status; of one whose agent is lost with how long that has been seen to be so."""
+    said = workload_status(view, unit)
+    seconds = lost_for_s.get(unit.info.machine or "")
+    if seconds is None or not is_lost(view, unit):
+        return said
+    return replace(said, data={**said.data, "lost-for-s": round(seconds)})
 
 
 def _told_as_of(hook: Hook | None, told: Mapping[int, Iterable[str]]) -> Mapping[int, frozenset[str]]:

@@ -16,7 +16,7 @@ from tenure.names import UnitName
 
 
 class Control:
-    """Answers the verbs `ping`, `is-leader` and `explain`."""
+    """Answers the verbs `ping`, `is-leader`, `explain` and `losses`."""
 
     def __init__(self, host: Host, find: Callable[[UnitName], UnitAgent | None]) -> None:
         self._host = host
@@ -24,7 +24,12 @@ class Control:
 
     def register(self) -> None:
         """Have the agent's server ask here."""
-        self._host.server.control |= {"ping": self.ping, "is-leader": self.is_leader, "explain": self.explain}
+        self._host.server.control |= {
+            "ping": self.ping,
+            "is-leader": self.is_leader,
+            "explain": self.explain,
+            "losses": self.losses,
+        }
 
     async def ping(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Who answers: `machine`, `pid`, `version`."""
@@ -54,6 +59,10 @@ class Control:
         """What `unit` does or waits for, and how its candidacy stands."""
         unit = self._unit(request)
         return {"candidacy": unit.candidate.explain(), "next": self._spelled(unit.next), "running": unit.running}
+
+    async def losses(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """For how many seconds the machines that this agent has seen go have been lost: `machines`, by name."""
+        return {"machines": self._host.losses.seconds(self._host.clock.now())}
 
     def _unit(self, request: Mapping[str, Any]) -> UnitAgent:
         name = UnitName.parse(str(request.get("unit", "")))

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 
 from tenure.agent.bags import LastBags
+from tenure.agent.losses import Losses
 from tenure.agent.processes import Processes
 from tenure.agent.state_dir import StateDir
 from tenure.agent.toolserver import ToolServer
@@ -39,6 +40,7 @@ class Host:
     hook_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One hook at a time for each machine, as in Juju."""
     bags: LastBags = field(default_factory=LastBags)
+    losses: Losses = field(default_factory=Losses)
     _view: ModelView | None = None
 
     def view(self) -> ModelView:

@@ -123,6 +123,7 @@ class MachineAgent:
                     await self._start(application, *key)
                 waiting = waiting or (found.info.machine is None and found.info.life == "alive")
         self._host.bags.saw(view)
+        self._host.losses.saw(view.machines.keys(), self._host.clock.now())
         for run in self._units.values():
             run.unit.saw()
         if waiting and (self._adopting is None or self._adopting.done()):

@@ -62,6 +62,7 @@ async def prepare(host: Host, name: UnitName, revision: int, candidate: Candidat
         statuses=statuses,
         log=_charm_says(name, lambda: executor.hook_name),
         last_bag=host.bags.of,
+        lost_for_s=lambda: host.losses.seconds(host.clock.now()),
     )
     around = Surroundings(
         unit=str(name),

@@ -6,12 +6,16 @@ Prints a table, or Juju's status document as JSON or YAML. Exits 0; 2 when there
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tenure.cli import shared, values
 from tenure.cli.output import emit, table
+
+if TYPE_CHECKING:
+    from tenure.model.view import ModelView
 
 _CLEAR = "\x1b[H\x1b[2J"
 
@@ -31,21 +35,41 @@ async def command(settings: shared.Settings, application: str | None, watch: boo
       tenure status --format json
     """
     from tenure import __version__
+    from tenure.cli.asking import ask_losses
     from tenure.model.document import status_document
     from tenure.model.view import ModelView, read_model
 
     if not watch:
         async with shared.opened(settings) as store:
-            document = status_document(await read_model(store, settings.layout), __version__, application)
+            view = await read_model(store, settings.layout)
+        document = status_document(view, __version__, application)
+        _add_roll_outs(view, document, await ask_losses(view) if _any_lost(document) else {})
         emit(settings.format, document, lambda: tabular(document))
         return
     async with shared.mirrored(settings) as (_, mirror):
         shown: dict[str, Any] = {}
         async for snapshot in mirror.after(-1):
-            document = status_document(ModelView(snapshot, settings.layout), __version__, application)
+            view = ModelView(snapshot, settings.layout)
+            document = status_document(view, __version__, application)
+            _add_roll_outs(view, document, {})
             if document != shown:
                 shown = document
                 _show_again(settings.format, document)
+
+
+def _add_roll_outs(view: ModelView, document: dict[str, Any], lost_for_s: Mapping[str, float]) -> None:
+    """Say of each application whose settings are acknowledged how far they have come."""
+    from tenure.howto.acknowledged import roll_out
+
+    for name, application in document["applications"].items():
+        found = roll_out(view, name, lost_for_s)
+        if found is not None:
+            application["settings"] = {**found.document, "message": found.sentence}
+
+
+def _any_lost(document: dict[str, Any]) -> bool:
+    units = (unit for application in document["applications"].values() for unit in application["units"].values())
+    return any(unit["juju-status"]["current"] == "lost" for unit in units)
 
 
 def _show_again(chosen: str | None, document: dict[str, Any]) -> None:
@@ -96,4 +120,6 @@ def tabular(document: dict[str, Any]) -> str:
     ]
     if units:
         parts.append(table(["Unit", "Workload", "Agent", "Machine", "Since", "Message"], units))
+    roll_outs = {name: one["settings"] for name, one in document["applications"].items() if "settings" in one}
+    parts += [f"{name}: {found['message']}" for name, found in roll_outs.items() if found["missing"]]
     return "\n\n".join(parts)
