@@ -87,6 +87,7 @@ class MachineAgent:
         Raises what made the agent end by itself: No (its name was taken), StoreBroken.
         """
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._unhandled)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled, number)
         working = [self._spawn(self._follow()), self._spawn(self._registration.keep(self._fail))]
@@ -112,6 +113,8 @@ class MachineAgent:
             self._fail(StoreBroken("the mirror of the store has ended; the log says why"))
         except TenureError as error:
             self._fail(error)
+        except OSError as error:
+            self._fail(_unsaved(error))
 
     async def _look(self) -> None:
         view = self._host.view()
@@ -189,6 +192,8 @@ class MachineAgent:
         )
         if handing_over.done():
             again.cancel()
+            if isinstance(error := handing_over.exception(), OSError):
+                raise _unsaved(error)
             await handing_over
             _log.info("everything is handed over")
             return 0
@@ -220,6 +225,14 @@ class MachineAgent:
             await asyncio.wait({run.task, debt_over}, return_when=asyncio.FIRST_COMPLETED)
             debt_over.cancel()
         await asyncio.wait({run.task})
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError):
+            # What was to be saved first was not, so nothing of it was done: this agent can't go on with its terms.
+            self._fail(_unsaved(error))
+        else:
+            _unhandled(loop, context)
 
     async def _be_asked_again(self) -> None:
         await self._asked_again.wait()
@@ -298,9 +311,16 @@ def _desk_log(clock: KernelClock) -> Callable[..., None]:
     return log
 
 
+def _unsaved(error: OSError) -> Unsure:
+    return Unsure(
+        f"the agent can't save what it must remember: {error}",
+        hint="is the disk full? What its units held is free when their leases end",
+    )
+
+
 def _ended(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        _unhandled(task.get_loop(), {"message": f"{task.get_name()} has failed", "exception": error})
+        task.get_loop().call_exception_handler({"message": "a task of the agent's has failed", "exception": error})
 
 
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
