@@ -30,12 +30,6 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     model_uuid: str
 
 
-def default_state_dir(machine: str) -> Path:
-    """Where an agent keeps its folder unless told otherwise."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "tenure" / "machines" / machine
-
-
 class StateDir:
     """The folder, locked for as long as this object lives, by this process alone."""
 
