@@ -32,10 +32,12 @@ from tests.office.world import HOLDER, LAST, TERMS, Host, World, keys_of
 
 
 class Conversation:
-    """One case, played. `twice`: every answer of the store comes a second time, and must lead to nothing."""
+    """One case, played. `twice`: every answer of the store comes a second time, and must lead to nothing; `fidgeting`:
+    everybody looks at the clock and at the same picture again after each line, and that must lead to nothing.
+    """
 
-    def __init__(self, text: str, *, twice: bool = False) -> None:
-        self.text, self.twice = text, twice
+    def __init__(self, text: str, *, twice: bool = False, fidgeting: bool = False) -> None:
+        self.text, self.twice, self.fidgeting = text, twice, fidgeting
         self.late: dict[str, Callable[[], list[d.Decision]]] = {}
         head = [line for line in text.splitlines() if line and line[0] not in "#> "]
         setting = dict(line.partition(" ")[::2] for line in head)
@@ -53,9 +55,20 @@ class Conversation:
         for line in self.text.splitlines():
             if line.startswith("> "):
                 said += (line, *self._happens(line.removeprefix("> ")))
+                if self.fidgeting and not line.endswith(("pass", "unseen", "holder")):
+                    self._fidget()
             elif not line.startswith("  "):
                 said.append(line)
         return "\n".join(said) + "\n"
+
+    def _fidget(self) -> None:
+        for host in self.world.hosts.values():
+            if host.alive:
+                led_to = host.tick()
+                picture = host.candidacy.picture
+                if picture.revision:
+                    led_to += host.perform(host.candidacy.saw(host.now(), self.world.view(host.unit, 0)))
+                assert led_to == [], f"{host.unit} looked again, and that led to {led_to}"
 
     def _happens(self, words: str) -> list[str]:
         several = len(self.world.hosts) > 1

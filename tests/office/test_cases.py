@@ -30,3 +30,9 @@ def test_the_machines_decide_as_written(case: Path) -> None:
 def test_an_answer_that_comes_twice_leads_to_nothing(case: Path) -> None:
     text = case.read_text(encoding="utf-8")
     assert Conversation(text, twice=True).play().splitlines() == Conversation(text).play().splitlines()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_looking_again_at_the_clock_and_at_an_old_picture_leads_to_nothing(case: Path) -> None:
+    text = case.read_text(encoding="utf-8")
+    assert Conversation(text, fidgeting=True).play().splitlines() == Conversation(text).play().splitlines()
