@@ -129,7 +129,7 @@ class _Keeper:
             if os.WIFSTOPPED(status):
                 if os.WSTOPSIG(status) == signal.SIGTSTP:
                     # Ctrl-Z: the shell does not see the command, so nobody could let it go on.
-                    os.killpg(pid, signal.SIGCONT)
+                    os.killpg(os.getpgid(pid), signal.SIGCONT)
                 continue
             if self.preparing and status == 0:
                 self.preparing = False
@@ -140,14 +140,20 @@ class _Keeper:
 
     def _fork(self) -> int:
         command = ["/bin/sh", "-c", self.spec.first] if self.preparing else self.spec.command
+        keeper = os.getpid()
         pid = os.fork()
         if pid:
             return pid
         code = 126
         try:
-            os.setpgid(0, 0)
+            if not self.namespace:
+                # Of all below the keeper this is the one that the kernel can be told to end with it.
+                kernel.die_with_parent()
+                if os.getppid() != keeper:
+                    os._exit(code)
             if self.spec.terminal >= 0:
                 # SIGTTOU is ignored yet, so that a background process may do this.
+                os.setpgid(0, 0)
                 os.tcsetpgrp(self.spec.terminal, os.getpgrp())
             for number in RESET:
                 if number not in self.inherited:

@@ -64,6 +64,7 @@ class Guard:
         self.work_ended = not spec.command
         self.hook = 0
         kernel.be_a_subreaper()
+        kernel.go_first()
         # A terminal's signals, and those of a service manager for all processes of a service, are the holder's to hear.
         self.inherited: set[int] = {number for number in _IGNORED if signal.getsignal(number) is signal.SIG_IGN}
         for number in _IGNORED:
@@ -73,18 +74,23 @@ class Guard:
         self.link.setblocking(False)
         self.listener = _listen(spec.listen) if spec.listen else None
         self._set_timers(kernel.now())
-        self.keeper, self.keeper_link, how = 0, self.link, "no workload"
-        self.group: cgroup.Cgroup | None = None
-        if spec.command:
-            self.group = cgroup.make()
-            shut = [self.link.fileno(), self.wake.file, *([self.listener.fileno()] if self.listener else [])]
-            self.keeper, self.keeper_link, how = keeper.start(spec, self.group, self.inherited, shut)
-        self.namespace = how.startswith("a PID namespace")
         self.ended_file, writer = os.pipe()
         os.set_blocking(writer, False)
         os.set_blocking(self.ended_file, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.keeper, self.keeper_link, how = 0, self.link, "no workload"
+        self.group: cgroup.Cgroup | None = None
+        if spec.command:
+            self.group = cgroup.make()
+            shut = [
+                self.link.fileno(),
+                self.wake.file,
+                self.ended_file,
+                *([self.listener.fileno()] if self.listener else []),
+            ]
+            self.keeper, self.keeper_link, how = keeper.start(spec, self.group, self.inherited, shut)
+        self.namespace = how.startswith("a PID namespace")
         self.how = how
         self._say(f"armed {self.until[0]}:{self.until[1]} {how}")
 
@@ -261,6 +267,7 @@ class Guard:
             self.killed = True
             self.stuck_at = kernel.before(now, -_STUCK_NS)
             self._kill_work()
+            self._set_timers(now)
         if self.hook and kernel.left_ns(self.hook_until, now) <= 0:
             for pid in (*tree.below(self.hook), self.hook):
                 tree.send(pid, signal.SIGKILL)
@@ -277,20 +284,22 @@ class Guard:
                 os.unlink(spec.listen)
             return
         if not self.namespace or not self.keeper:
-            self._kill_work()
+            self._kill_work(again=True)
         if kernel.left_ns(self.stuck_at, now) <= 0 and not self.said_stuck:
             left = tree.below(os.getpid(), (self.hook,) if self.hook else ())
             if left:
                 self.said_stuck = True
                 self._say(f"stuck {','.join(map(str, left[:20]))}")
 
-    def _kill_work(self) -> None:
-        if self.keeper and self.namespace:
-            tree.send(self.keeper, signal.SIGKILL)
-            return
+    def _kill_work(self, *, again: bool = False) -> None:
+        # The group first: the kernel ends all of it within this call, while a namespace goes once its first process,
+        # which must wait for its turn among all the others, has heard of its end.
         if self.group:
             self.group.kill()
-        tree.kill_below(os.getpid(), (self.hook,) if self.hook else ())
+        if self.keeper and self.namespace:
+            tree.send(self.keeper, signal.SIGKILL)
+        elif again or not self.group:
+            tree.kill_below(os.getpid(), (self.hook,) if self.hook else ())
 
     def _yielded_ns(self) -> int:
         """With how much left the term ends by the guard's own word."""
