@@ -12,7 +12,7 @@ A case is text. `# …` is a remark; the first lines may set `ttl 60`, `units we
     web/0 settles hook-1
     web/0 releases | withdraws | transfers to web/1   [at once]
     web/0 present gone                  its present key is deleted, and it knows
-    web/0 guard acknowledges | guard gone | work gone
+    web/0 guard acknowledges | guard gone | work gone | work found of term 7
     8.6s pass                           and everybody who lives looks at the clock
     70s pass unseen                     and nobody does
     a hand deletes holder
@@ -140,6 +140,8 @@ class Conversation:
                 return host.perform(candidacy.guard_acknowledged(now, armed.term, armed.until))
             case ["guard", "gone"]:
                 return host.perform(candidacy.guard_gone(now, candidacy.number))
+            case ["work", "found", "of", "term", number]:
+                return host.perform(candidacy.work_found(now, int(number)))
             case ["work", "gone"]:
                 return host.perform(candidacy.work_gone(now, candidacy.work_term))
         raise AssertionError(f"nobody knows what {deed!r} means")

@@ -57,7 +57,8 @@ is one (it must be no older than the process's start). What the world does for e
     Elected, Disbelieved, Over          news: `term` has changed, the key is gone
     TransferFailed                      the transfer that was asked for is not begun
     Moved                               tick of each candidacy of the session, as above
-    Arm, EndWork                        only where there is a guard: then guard_acknowledged | guard_gone, work_gone
+    Arm, EndWork                        only where there is a guard: then guard_acknowledged | guard_gone, work_gone; a
+                                        restarted agent says work_found first, before begin
 
 At any instant the unit believes that it holds the office if `believes(now)`; a process that is stopped believes what it
 believed, until its own clocks reach `session.sure_until`.

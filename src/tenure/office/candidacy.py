@@ -152,6 +152,15 @@ class Candidacy(Term):
             self.work_term = term
         return self._flush()
 
+    def work_found(self, now: Instant, term: int) -> Sequence[Decision]:
+        """A restarted agent has found work of a forerunner's term, or its guard, before it asked the store for anything.
+
+        Until `work_gone` no unit of this host is a candidate, unless that term lasts and is taken up again.
+        """
+        self.work_term = term
+        self.session.leftovers.add((self.keys.name, self.unit))
+        return self._flush()
+
     def work_gone(self, now: Instant, term: int) -> Sequence[Decision]:
         """leader-deposed has ended, and nothing of the term's workload is left on this host."""
         if term == self.work_term:

@@ -153,6 +153,7 @@ Because = Literal[
     "transferred",
     "withdrawn",
     "crash loop",
+    "agent restarted",
     "released at once",
     "transferred at once",
 ]

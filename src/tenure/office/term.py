@@ -123,6 +123,11 @@ class Term(Conduct):
         forerunners = session.resumed and self.number <= self._first_revision
         if forerunners:
             self.debts.owe(None, session.timing.owed_after_restart(session.started_at))
+            if self.guarded and not self.work_term:
+                # Its guard is for the guard's keeper to find, or to follow by another.
+                self.work_term = self.number
+        if self.work_term == self.number:
+            session.leftovers.discard((self.keys.name, self.unit))
         if not self.candidate or not self._host_is_clean():
             self._end(now, "withdrawn")
         elif forerunners and session.crash_looping:
@@ -302,6 +307,8 @@ class Term(Conduct):
         number = self.picture.holder.mod_revision
         if number in self._gone_at:
             return
+        if self.guarded and self.session.resuming:
+            return
         ending = self._endings[number]
         self.number, self.lease = number, self.picture.holder.lease
         self._how, self._to = ending.how.replace("transferred", "released"), ""
@@ -311,6 +318,11 @@ class Term(Conduct):
         self.debts.owe(None, Instant(*ending.owed_until))
         self._behind = number
         self.state = "ending"
+        if self.guarded and self.work_term in (0, number):
+            self.work_term = number
+            self.session.leftovers.add((self.keys.name, self.unit))
+            deadline = self.session.sure_until if self.lease == self.session.lease else None
+            self._out.append(EndWork(number, deadline, "agent restarted"))
         self._give_up_when_free(now)
 
     def _forget_endings(self, view: OfficeView) -> None:
