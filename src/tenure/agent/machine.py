@@ -71,7 +71,8 @@ class MachineAgent:
         self._host = host
         self._registration = registration
         self._units: dict[tuple[UnitName, int], _Run] = {}
-        self._refused: set[tuple[UnitName, int]] = set()
+        self._done: set[tuple[UnitName, int]] = set()
+        """Units that have ended here, or can't be run here."""
         self._said: set[str] = set()
         self._signals: list[int] = []
         self._asked_to_end = asyncio.Event()
@@ -122,7 +123,7 @@ class MachineAgent:
         for application in view.applications.values():
             for found in application.units.values():
                 key = (found.name, found.info_item.create_revision)
-                if found.info.machine == self._host.machine and key not in self._units and key not in self._refused:
+                if found.info.machine == self._host.machine and key not in self._units and key not in self._done:
                     await self._start(application, *key)
                 waiting = waiting or (found.info.machine is None and found.info.life == "alive")
         self._host.bags.saw(view)
@@ -139,7 +140,7 @@ class MachineAgent:
             timing = Timing(application.info.ttl_s, application.info.guarantee_s)
             session = await desk.session(f"application {application.name}", timing)
         except TenureError as error:
-            self._refused.add((name, revision))
+            self._done.add((name, revision))
             _log.error("%s can't be run here: %s", name, error.message)
             return
         keys = application.office_keys(name)
@@ -147,9 +148,14 @@ class MachineAgent:
             self._host, name, revision, lambda wake: desk.candidate(session, keys, str(name), on_change=wake)
         )
         task = self._spawn(unit.run())
-        task.add_done_callback(lambda _: self._units.pop((name, revision), None))
+        task.add_done_callback(lambda _: self._over((name, revision)))
         self._units[name, revision] = _Run(unit, task)
         _log.info("%s is run here", name)
+
+    def _over(self, key: tuple[UnitName, int]) -> None:
+        # The mirror may show the unit for a moment longer: it isn't to be run again.
+        self._done.add(key)
+        self._units.pop(key, None)
 
     def _say_once(self, error: StoreBroken) -> None:
         # One record that can't be read must not end what is held: the units that it isn't about go on.
