@@ -22,7 +22,7 @@ _STEP = re.compile(
     r"(?:^`(?P<file>[^`\n]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$|^<!-- test: (?P<hint>.+?) -->$",
     re.MULTILINE | re.DOTALL,
 )
-_STAYS_OPEN = re.compile(r"^tenure (?:up|agent)\b")
+_STAYS_OPEN = re.compile(r"^tenure (?:up|agent|hold (?!.*--show))\b")
 _EXPORT = re.compile(r"^export (\w+)=(.*)$")
 
 
@@ -57,6 +57,7 @@ class Reader:
     def __init__(self, folder: Path, instead: Mapping[str, str]) -> None:
         self.folder = folder
         self.open: dict[str, subprocess.Popen[bytes]] = {}
+        self.ran = ""
         self._instead = instead
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("TENURE_", "JUJU_"))},
@@ -99,6 +100,8 @@ class Reader:
 
     def start(self, command: str) -> None:
         """A terminal in which something runs until it is told to end; returns once that can be seen from another one."""
+        if command in self.open:
+            command += " "
         log = self.folder / f"terminal-{len(list(self.folder.glob('terminal-*.log')))}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
@@ -116,7 +119,8 @@ class Reader:
             assert process.poll() is None, f"{command} ended with {process.returncode}:\n{self.said()}"
             if command.startswith("tenure up"):
                 return bool(self.status()["applications"])
-            return " runs, " in log.read_text(errors="replace")
+            # A second holder waits, and says nothing.
+            return command.endswith(" ") or re.search(r" runs, |I am it", log.read_text(errors="replace")) is not None
 
         until(seen, within_s=30, what=command)
 
@@ -163,6 +167,7 @@ class Reader:
         )
         ended = f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}\n{self.said()}"
         assert done.returncode == 0, ended
+        self.ran += done.stdout
         return done.stdout
 
 

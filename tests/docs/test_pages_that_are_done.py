@@ -13,6 +13,7 @@ from tests.docs.page import ROOT, commands, reader, steps
 from tests.waiting import until
 
 HOW_TO = "how-to/share-one-time-settings.md"
+HOLD = "how-to/run-a-command-on-one.md"
 TUTORIAL = "tutorial/first-failover.md"
 
 
@@ -81,3 +82,24 @@ def test_the_tutorial_shows_a_failover_and_a_transfer(tmp_path: Path) -> None:
     assert re.findall(r"web/(\d) .* (expired|transferred|holds it)", history)[0] == (leaders[0][-1], "expired")
     assert re.search(r"web/2 .*holds it", history)
     assert not (tmp_path / "world").exists()
+
+
+@pytest.mark.slow
+def test_a_command_runs_on_exactly_one_as_the_how_to_says(tmp_path: Path) -> None:
+    with reader(tmp_path) as someone:
+
+        def interrupt() -> None:
+            first, second = someone.open.items()
+            assert "in term" not in someone.said().split("terminal-1.log")[1]
+            first[1].send_signal(signal.SIGINT)
+            assert someone.open.pop(first[0]).wait(timeout=10) == 128 + signal.SIGINT
+            until(lambda: "in term" in someone.said().split("terminal-1.log")[1], within_s=5, what="the second's turn")
+            assert second[1].poll() is None
+
+        someone.follow(HOLD, {"Ctrl-C in the first": interrupt})
+        terms = [int(number) for number in re.findall(r"in term (\d+)", someone.said())]
+        said = someone.ran
+    assert len(terms) == 2
+    assert terms[0] < terms[1]
+    assert said.count("the report is made") == 1
+    assert "made twice?" not in said
