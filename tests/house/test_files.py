@@ -94,7 +94,6 @@ _THIS = str(Path(__file__).relative_to(ROOT))
 # Wall-clock time is for people alone. Each of these says when something happened; nothing is decided by it.
 MAY_READ_THE_WALL_CLOCK = {
     "src/tenure/model/walltime.py": "the one place that makes times for people to read",
-    "src/tenure/charm.py": "when settings were published, beside their version; it can import nothing of Tenure's",
     "src/tenure/charm.py": "a file of its own in a charm: when settings were published, for people",
 }
 
