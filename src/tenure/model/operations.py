@@ -137,6 +137,10 @@ async def _add_some(
             raise BadInput(
                 f'the application "{application}" is being removed', hint="deploy it again under another name"
             )
+        if not found.info.charm:
+            raise BadInput(
+                f'the application "{application}" has no charm: its units are programs', hint="start one that joins it"
+            )
         start = found.info.next_unit
         names = tuple(UnitName(application, number) for number in range(start, start + count))
         record = msgspec.structs.replace(found.info, next_unit=start + count)

@@ -48,7 +48,7 @@ async def adopt(store: Store, layout: Layout, view: ModelView, machine: str) -> 
     adopted: list[UnitName] = []
     for application in view.applications.values():
         for unit in application.units.values():
-            if unit.info.machine is not None or unit.info.life != "alive":
+            if not unit.info.waits_for_machine:
                 continue
             chosen = _emptiest(load)
             assert chosen is not None

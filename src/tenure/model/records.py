@@ -86,7 +86,7 @@ class Application(Record, frozen=True, kw_only=True):
     """`apps/<app>/info`."""
 
     charm: str
-    """The archive's digest."""
+    """The archive's digest; empty: the application is one of programs."""
     charm_name: str
     charm_rev: int = 0
     origin: str = "local"
@@ -107,8 +107,20 @@ class Unit(Record, frozen=True, kw_only=True):
     """`apps/<app>/units/<n>/info`."""
 
     machine: str | None = None
-    """None: waits for a machine."""
+    """None: waits for a machine, if it isn't a program's."""
+    program: str = ""
+    """The host and process of the program that speaks for the unit itself; empty: a machine's agent does."""
     life: Life = "alive"
+
+    @property
+    def waits_for_machine(self) -> bool:
+        """Whether an agent is to take it up."""
+        return self.machine is None and not self.program and self.life == "alive"
+
+    def check(self) -> None:
+        """A program's unit has no machine."""
+        if self.program and self.machine is not None:
+            raise ValueError("a program's unit has no machine")
 
 
 class Said(Record, frozen=True, kw_only=True):

@@ -57,7 +57,7 @@ async def remove_units(store: Store, layout: Layout, units: Sequence[UnitName], 
         gone.extend(result.gone)
         dying.extend(result.dying)
     for application in dict.fromkeys(name.application for name in gone):
-        await _end_application_if_empty(store, layout, application)
+        await end_application_if_empty(store, layout, application)
     return Removed(tuple(gone), tuple(dying))
 
 
@@ -91,7 +91,7 @@ async def remove_application(store: Store, layout: Layout, application: str, *, 
         result, _ = await carry_out(store, layout, kill)
         gone.extend(result.gone)
         dying.extend(result.dying)
-    await _end_application_if_empty(store, layout, application)
+    await end_application_if_empty(store, layout, application)
     return Removed(tuple(gone), tuple(dying))
 
 
@@ -163,7 +163,9 @@ def _dying(layout: Layout, view: ModelView, units: Sequence[UnitView], force: bo
     return plan
 
 
-async def _end_application_if_empty(store: Store, layout: Layout, application: str) -> None:
+async def end_application_if_empty(store: Store, layout: Layout, application: str) -> None:
+    """Take an application that is dying and has no unit any more out of the model. Raises Unsure's kinds."""
+
     async def make(view: ModelView) -> Plan[None]:
         found = view.applications.get(application)
         if found is None or found.units or found.info.life != "dying":
@@ -215,7 +217,9 @@ async def _application_gone(store: Store, layout: Layout, view: ModelView, appli
         ],
     )
     digest = application.info.charm
-    if not any(other.info.charm == digest for other in view.applications.values() if other.name != application.name):
+    if digest and not any(
+        other.info.charm == digest for other in view.applications.values() if other.name != application.name
+    ):
         manifest: Item | None = await manifest_item(store, layout, digest)
         if manifest is not None:
             plan.when.append(modified_at(manifest.key, manifest.mod_revision))

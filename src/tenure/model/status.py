@@ -21,6 +21,8 @@ def workload_status(view: ModelView, unit: UnitView) -> Said:
     """What is known of the unit's workload."""
     if is_lost(view, unit):
         return Said(status="unknown", message=f"agent lost, see 'tenure debug-log' on {unit.info.machine}")
+    if unit.status is None and unit.info.program:
+        return Said(status="active", message=f"program {unit.info.program}")
     if unit.status is None:
         machine = unit.info.machine
         if machine is None:
@@ -36,6 +38,8 @@ def workload_status(view: ModelView, unit: UnitView) -> Said:
 
 def agent_status(view: ModelView, unit: UnitView) -> Said:
     """What the unit's agent does: allocating, executing, idle (also while a hook is in error, as in Juju), lost."""
+    if unit.info.program:
+        return Said(status="idle")
     if unit.status is None:
         return ALLOCATING
     agent = unit.status.agent
@@ -47,8 +51,11 @@ def agent_status(view: ModelView, unit: UnitView) -> Said:
 
 
 def is_lost(view: ModelView, unit: UnitView) -> bool:
-    """Whether the unit's agent has spoken once and is silent now: its machine's session has ended."""
-    return unit.status is not None and unit.info.machine not in view.machines
+    """Whether the unit's agent has spoken once and is silent now: its machine's session has ended.
+
+    A program's unit never is: it is gone when its session ends.
+    """
+    return unit.status is not None and unit.info.machine not in view.machines and not unit.info.program
 
 
 def application_status(view: ModelView, application: ApplicationView) -> Said:
