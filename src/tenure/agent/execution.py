@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,8 +39,11 @@ class Executor:
     """The latest revision at which something of the unit's own has landed: the next hook's view is no older."""
     hook_name: str = ""
     """Of the hook that runs, or ran last."""
+    closed: bool = False
+    """Whether nothing more may be started."""
     _process: HookProcess | None = None
     _ending: bool = field(default=False)
+    _free: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def running(self) -> bool:
@@ -56,6 +61,28 @@ class Executor:
         if self._process is not None:
             self._ending = True
             self._process.kill()
+
+    @property
+    def ended_running(self) -> bool:
+        """Whether what runs, or ran last, was ended by the agent."""
+        return self._ending
+
+    @contextlib.contextmanager
+    def occupied(self, process: HookProcess) -> Iterator[None]:
+        """While `process` runs, of commands that are no hook: what ends hooks ends it, too."""
+        self._process, self._ending = process, False
+        try:
+            yield
+        finally:
+            self._process = None
+            self._free.set()
+
+    async def close(self) -> None:
+        """Start nothing more; returns once nothing runs. For the unit's own loop, so of no hook of its own."""
+        self.closed = True
+        while self._process is not None:
+            self._free.clear()
+            await self._free.wait()
 
     async def execute(self, journal: Journal, hook: Hook, told: Mapping[int, Iterable[str]]) -> Ended:
         """Run `hook`; what it has buffered has landed when it succeeded. Whoever calls holds the machine's hook lock."""

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import tenure
-from tenure.agent import logs
+from tenure.agent import exec_tool, logs
 from tenure.agent.control import Control
 from tenure.agent.environment import JUJU_VERSION
+from tenure.agent.exec import Exec
 from tenure.agent.host import Host, own_addresses
 from tenure.agent.leftovers import clear_leftovers
 from tenure.agent.processes import Processes
@@ -81,6 +82,7 @@ class MachineAgent:
         self._adopting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         Control(host, self._find).register()
+        Exec(host, self._find).register()
 
     async def run(self) -> int:
         """Return the exit code, once everything is handed over: 0, or 128+n after a second signal n.
@@ -297,6 +299,7 @@ async def serve(options: Options) -> int:
                 processes, server, desk,
             )  # fmt: skip
             clear_leftovers(host)
+            exec_tool.install(state.path / "bin", server.path, state.path)
             install_jujud(state.path / "tools" / f"machine-{options.machine}", JUJU_VERSION)
             await server.start()
             closing.push_async_callback(server.close)

@@ -12,6 +12,7 @@ from tenure.agent import sight
 from tenure.agent.charm_folder import ensure_charm
 from tenure.agent.context import Models, Place
 from tenure.agent.environment import Surroundings
+from tenure.agent.exec_note import ExecNote
 from tenure.agent.execution import Executor
 from tenure.agent.host import Host
 from tenure.agent.journal import Journal, JournalFile
@@ -87,6 +88,8 @@ async def _take_up(host: Host, name: UnitName, revision: int, log: logging.Logge
         await asyncio.to_thread(shutil.rmtree, folder)
         journal = None
     folder.mkdir(parents=True, exist_ok=True)
+    if left := ExecNote(folder).end_what_is_left():
+        log.warning("commands were running when the agent died: %d of their processes are ended", left)
     now = host.clock.now()
     if journal is None:
         journal = Journal(unit_revision=revision)

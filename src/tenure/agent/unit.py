@@ -23,7 +23,7 @@ from tenure.agent.scopes import enter_scope
 from tenure.agent.waking import Waking
 from tenure.clock import ns
 from tenure.defaults import UPDATE_STATUS_S
-from tenure.errors import NotLeader, TenureError
+from tenure.errors import No, NotLeader, TenureError, Unsure
 from tenure.model.application import ApplicationView
 from tenure.model.view import ModelView
 from tenure.names import UnitName
@@ -95,6 +95,7 @@ class UnitAgent:
                 wait_s = min(2 * wait_s, TRY_AGAIN_MOST_S)
         self._waking.close()
         if self._alive is not None:
+            await self._alive.parts.executor.close()
             await self._alive.asked.close()
             await self._alive.parts.statuses.close()
 
@@ -143,6 +144,15 @@ class UnitAgent:
         """The same, without a moment's grace."""
         if self._alive is not None:
             self._alive.parts.executor.kill_running()
+
+    def for_commands(self) -> tuple[Prepared, Journal]:
+        """What is needed to run commands in the unit's context now. Raises Unsure, No. Whoever calls holds the hook lock."""
+        alive = self._alive
+        if alive is None:
+            raise Unsure(f"{self.name} is not set up yet: nothing was run", hint="its agent's log says what it waits for")
+        if alive.parts.executor.closed or self._waking.stopping:
+            raise No(f"{self.name} or its agent is ending: nothing was run")
+        return alive.parts, alive.journal
 
     @property
     def running(self) -> bool:
@@ -219,6 +229,8 @@ class UnitAgent:
         # Only now: what removes units knows charms, and with them YAML, which an agent is better off without.
         from tenure.model.removal import finish_unit
 
+        if self._alive is not None:
+            await self._alive.parts.executor.close()
         self._log.info("%s leaves the model", self.name)
         while True:
             await self.candidate.withdraw()

@@ -15,6 +15,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "remove-application": "Let an application and all its units end.",
         "config": "Show or change an application's configuration.",
         "transfer": "Hand leadership over to a unit.",
+        "exec": "Run commands in units' hook contexts.",
         "resolved": "Let a unit go on whose hook has failed.",
     },
     "Look": {

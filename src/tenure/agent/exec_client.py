@@ -1,0 +1,118 @@
+"""Runs commands in a unit's context, from another process on its host: asks the agent, and hands their output on as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tenure.agent import wire
+from tenure.agent.hooks import PIPES_S
+
+Stream = Literal["stdout", "stderr"]
+
+ANSWER_SPARE_S = 60.0
+"""How much longer than their own time the agent may take to answer for commands: to end them, and to flush."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of the commands."""
+
+    id: str
+    """The task's number, as the agent counts."""
+    code: int | None
+    """Their exit code, 128+n for signal n; None: they never began."""
+    ended: str
+    """Why they were ended; empty: they ended by themselves."""
+    flush: str
+    """Why what they had buffered was refused; empty: it was not."""
+    started: str
+    completed: str
+
+
+async def run_commands(
+    socket: str | Path, unit: str, text: str, show: Callable[[Stream, bytes], None], **more: Any
+) -> Ran:
+    """Have the agent at `socket` run `text` by bash in `unit`'s context; `show` gets the output as it comes.
+
+    `more`: the other fields of `Commands`. Raises what the agent refuses it with (nothing was run), and Unsure when it
+    can't be asked, or goes away meanwhile. Cancelled, it has the commands ended.
+    """
+    timeout_s = more.get("timeout_s")
+    patience_s = timeout_s + ANSWER_SPARE_S if timeout_s is not None else float("inf")
+    with _pipes(socket) as pipes:
+        readers = {name: _Reader(path, lambda data, name=name: show(name, data)) for name, path in pipes.items()}  # type: ignore[misc]
+        try:
+            request = {"control": "exec", "unit": unit, "text": text, **more}
+            answer = await wire.call(socket, {**request, **{k: str(v) for k, v in pipes.items()}}, patience_s)
+            # What is in the pipes by now is the commands'; a child of theirs that keeps them open is not waited for.
+            await asyncio.wait([reader.ended for reader in readers.values()], timeout=PIPES_S)
+        finally:
+            for reader in readers.values():
+                reader.close()
+    return Ran(
+        str(answer["id"]),
+        answer["code"],
+        str(answer.get("ended", "")),
+        str(answer.get("flush", "")),
+        str(answer.get("started", "")),
+        str(answer.get("completed", "")),
+    )
+
+
+@contextlib.contextmanager
+def _pipes(socket: str | Path) -> Iterator[dict[Stream, Path]]:
+    """Two named pipes that none but this user and the agent's may open."""
+    folder = Path(tempfile.mkdtemp(prefix="tenure-exec-"))
+    try:
+        paths: dict[Stream, Path] = {"stdout": folder / "stdout", "stderr": folder / "stderr"}
+        for path in paths.values():
+            os.mkfifo(path, 0o600)
+        _give_to_the_agent(socket, [folder, *paths.values()])
+        yield paths
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _give_to_the_agent(socket: str | Path, paths: list[Path]) -> None:
+    # Root may ask an agent of any user's; what root has made that one couldn't open.
+    with contextlib.suppress(OSError):
+        owner = os.stat(socket).st_uid
+        if os.geteuid() == 0 and owner != 0:
+            for path in paths:
+                os.chown(path, owner, -1)
+
+
+class _Reader:
+    """Reads one pipe until nobody can write to it any more."""
+
+    def __init__(self, path: Path, show: Callable[[bytes], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._show = show
+        self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(self._file, self._read)
+
+    def close(self) -> None:
+        """Read no more."""
+        if not self.ended.done():
+            self._loop.remove_reader(self._file)
+            os.close(self._file)
+            self.ended.set_result(None)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._file, 1 << 16)
+        except BlockingIOError:
+            return
+        if data:
+            self._show(data)
+        else:
+            self.close()
