@@ -55,6 +55,11 @@ class Kept:
         self._put = None
         self.go()
 
+    def put_again(self) -> None:
+        """A lease begins, or the key was looked for on the lease and not found."""
+        self._put = None
+        self.go()
+
     def drop(self) -> None:
         """Keep it no longer, and say when it is gone."""
         self._dropping = True

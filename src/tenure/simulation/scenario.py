@@ -10,7 +10,7 @@ from tenure.defaults import DRIFT
 from tenure.office.timing import Timing
 
 FAULT_AT_LEAST_EVERY_S = 36
-TTLS_S = (10, 15, 20, 30, 60)
+TTLS_S = (3, 6, 10, 15, 20, 30, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,10 @@ WISHES = {
 def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = False) -> Scenario:
     """The world of a seed. Most worlds lack some kinds of faults, so that what others would hide shows in them."""
     dice = random.Random(seed ^ 0x7E4012E)
-    ttl_s = dice.choice(TTLS_S)
+    ttl_s = dice.choices(TTLS_S, (1, 2, 6, 6, 6, 6, 6))[0]
     applications = 2 if ttl_s >= 30 and dice.random() < 0.5 else 1
-    agents = dice.choice((2, 3, 3, 4)) if ttl_s >= 15 else dice.choice((2, 3))
+    agents = dice.choice((2, 3, 3, 4) if ttl_s >= 15 else (2, 3) if ttl_s >= 6 else (2,))
+    agents += 2 * (ttl_s == 60 and dice.random() < 0.3)
     hosts = agents - 1 if agents > 2 and dice.random() < 0.25 else agents
     offices = tuple(
         (f"{name}/leader", f"{name}/cron") if dice.random() < 0.5 else (f"{name}/leader",)
@@ -138,8 +139,8 @@ def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = Fal
         rates=tuple(1.0 + part * DRIFT / 2 for part in skew),
         weather=weather,
         fault_every_ns=int(min(ttl_s * dice.choice((0.5, 1.0, 2.0)), FAULT_AT_LEAST_EVERY_S) * NS_PER_S),
-        hook_every_ns=int(ttl_s * NS_PER_S * dice.choice((0.2, 0.5, 1.0))),
-        ask_every_ns=int(ttl_s * NS_PER_S * dice.choice((0.15, 0.4, 2.0))),
+        hook_every_ns=int(max(2, ttl_s * dice.choice((0.2, 0.5, 1.0))) * NS_PER_S),
+        ask_every_ns=int(max(2, ttl_s * dice.choice((0.15, 0.4, 2.0))) * NS_PER_S),
         epoch_ns=600 * NS_PER_S,
         weights=weights,
         dies=dice.choice((0.0, 0.01, 0.04)),
