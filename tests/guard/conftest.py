@@ -45,8 +45,7 @@ class Witness:
     def up(self) -> bool:
         return Path(f"{self.path}.up").exists()
 
-    @property
-    def held(self) -> bool:
+    def is_held(self) -> bool:
         with open(self.path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

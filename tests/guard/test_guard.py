@@ -53,7 +53,7 @@ def test_a_command_that_ends_by_itself_is_told_with_its_status_and_nothing_is_le
     guarded = held(start, witness, "sleep 1000 & exit 3", namespace=namespace)
     assert os.waitstatus_to_exitcode(int(guarded.expect("ended").split(" ")[1])) == 3
     guarded.expect("gone")
-    assert not witness.held
+    assert not witness.is_held()
 
 
 @NAMESPACES
@@ -78,7 +78,7 @@ def test_what_ignores_the_signal_is_killed_after_the_stop_timeout(
     guarded.tell("end")
     asked = boot_s()
     guarded.expect("gone")
-    assert not witness.held
+    assert not witness.is_held()
     assert boot_s() - asked < 2.0
 
 
@@ -140,12 +140,12 @@ def test_a_guard_that_waits_for_a_successor_of_its_parent_is_found_by_its_socket
         link.connect(path)
         assert link.recv(4096).startswith(b"armed ")
         assert link.recv(4096) == b"running"
-        assert witness.held
+        assert witness.is_held()
         link.send(b"end")
         assert link.recv(4096).startswith(b"ending")
         messages = iter(lambda: link.recv(4096), b"gone")
         assert all(messages), "it has gone without a word"
-    assert not witness.held
+    assert not witness.is_held()
     assert not Path(path).exists()
 
 
@@ -194,7 +194,7 @@ def test_when_the_keeper_is_killed_the_work_is_gone_and_told_as_killed(start: St
     guarded.signal(signal.SIGKILL, children(guarded.pid)[0])
     assert guarded.expect("ended") == f"ended {int(signal.SIGKILL)}"
     guarded.expect("gone")
-    assert not witness.held
+    assert not witness.is_held()
 
 
 def test_a_workload_that_is_stopped_is_ended_all_the_same(start: Starter, witness: Witness) -> None:
@@ -225,11 +225,11 @@ def test_what_the_kernel_cannot_end_is_reported_and_is_not_told_as_gone(
         guarded.tell("end")
         assert str(work) in guarded.expect("stuck").split(" ")[1].split(",")
         assert "gone" not in guarded.heard
-        assert witness.held
+        assert witness.is_held()
     finally:
         (frozen / "freezer.state").write_text("THAWED")
     guarded.expect("gone")
-    assert not witness.held
+    assert not witness.is_held()
     until(lambda: not (frozen / "cgroup.procs").read_text())
     frozen.rmdir()
 

@@ -123,6 +123,8 @@ class Hold:
             self._store, self._clock, self._alarm, self._folder, self._machine, boot_id(), self._desk_log, wall=now_text
         )
         mirror = Mirror(self._store, self._layout.free_office(self._wanted.office), clock=self._clock)
+        if self._wanted.timeout_s is not None:
+            self._spawn(self._time_out(self._wanted.timeout_s))
         try:
             starting = asyncio.create_task(mirror.start())
             first: set[asyncio.Future[Any]] = {starting, self._done}
@@ -144,8 +146,6 @@ class Hold:
             )
             self._duty.bind(self._candidate)
             self._spawn(self._follow(mirror))
-            if self._wanted.timeout_s is not None:
-                self._spawn(self._time_out(self._wanted.timeout_s))
             try:
                 return await asyncio.shield(self._done)
             finally:
@@ -162,10 +162,12 @@ class Hold:
         """End the work, in its time, and release what is held; what a silent store doesn't take ends with its lease."""
         giving_up = asyncio.create_task(desk.close(hand_over=True))
         await self._duty.until_idle()
-        await asyncio.wait({giving_up}, timeout=RELEASE_WITHIN_S)
+        held = self._candidate.session.lease is not None
+        await asyncio.wait({giving_up}, timeout=RELEASE_WITHIN_S if held else 0)
         if not giving_up.done():
             giving_up.cancel()
-            self._say("the store is silent: the office is free when its lease ends")
+            if held:
+                self._say("the store is silent: the office is free when its lease ends")
         with contextlib.suppress(asyncio.CancelledError):
             await giving_up
 
@@ -200,7 +202,7 @@ class Hold:
 
     async def _time_out(self, timeout_s: float) -> None:
         await self._alarm.until(self._clock.now().after(ns(timeout_s)))
-        if self._candidate.term is None and not self._ran_by:
+        if not self._ran_by:
             self._finish(Outcome("timed out"))
 
     # ---- as the owner of the work
