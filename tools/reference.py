@@ -11,6 +11,7 @@ import ast
 import inspect
 import itertools
 import sys
+import types
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -284,36 +285,56 @@ def hook_tools() -> str:
     return page
 
 
-# ---- the charm library ----------------------------------------------------------------------------------------------
+# ---- Python: the charm library, and what programs import --------------------------------------------------------------
 
 
 def charm() -> str:
     """What `tenure.charm` offers to charm authors."""
     from tenure import charm as module
 
-    tree = {
-        node.name: node
-        for node in ast.parse(inspect.getsource(module)).body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    }
-    page = "# `tenure.charm`\n\n" + as_markdown(doc(module)) + "\n"
+    return described(module, "#")
+
+
+def python() -> str:
+    """What programs import."""
+    from tenure import api, blocking, fencing
+
+    page = "# For Python programs\n\nThree modules; what is not here is not for use from outside.\n\n"
+    return page + "\n".join(described(module, "##") for module in (api, blocking, fencing))
+
+
+def described(module: types.ModuleType, heading: str) -> str:
+    """A module's public names, each with how it is called and its docstring."""
+    page = f"{heading} `{module.__name__}`\n\n" + as_markdown(doc(module)) + "\n"
     for name in module.__all__:
-        node = tree[name]
-        page += (
-            f"\n## `{name}`\n\n```python\n{signature_of(node)}\n```\n\n{as_markdown(ast.get_docstring(node) or '')}\n"
-        )
+        thing = getattr(module, name)
+        page += f"\n{heading}# `{name}`\n\n"
+        if not isinstance(thing, type | types.FunctionType):
+            page += as_markdown(doc(thing)) + "\n"
+            continue
+        node = ast.parse(inspect.getsource(thing)).body[0]
+        assert isinstance(node, Callables | ast.ClassDef)
+        page += f"```python\n{signature_of(node)}\n```\n\n{as_markdown(ast.get_docstring(node) or '')}\n"
         for method in node.body if isinstance(node, ast.ClassDef) else []:
-            if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+            if isinstance(method, Callables) and not method.name.startswith("_"):
                 page += f"\n```python\n{signature_of(method)}\n```\n\n{as_markdown(ast.get_docstring(method) or '')}\n"
     return page
 
 
-def signature_of(node: ast.FunctionDef | ast.ClassDef) -> str:
+Callables = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def signature_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
     """How it is called, as the source has it; of a class what it is made from."""
-    if isinstance(node, ast.FunctionDef):
-        returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-        return f"def {node.name}({ast.unparse(node.args)}){returns}"
-    return f"class {node.name}({', '.join(ast.unparse(base) for base in node.bases)})".removesuffix("()")
+    decorated = [ast.unparse(decorator) for decorator in node.decorator_list]
+    if isinstance(node, ast.ClassDef):
+        return f"class {node.name}({', '.join(ast.unparse(base) for base in node.bases)})".removesuffix("()")
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    if "property" in decorated:
+        return f"{node.name}: {ast.unparse(node.returns) if node.returns else 'Any'}"
+    word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
+    scope = "@" + decorated[0] + "\n" if decorated and decorated[0].endswith("contextmanager") else ""
+    return f"{scope}{word} {node.name}({ast.unparse(node.args)}){returns}"
 
 
 def as_markdown(text: str) -> str:
@@ -343,6 +364,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "protocol.md": protocol,
     "planted-bugs.md": planted_bugs,
     "charm.md": charm,
+    "python.md": python,
 }
 
 

@@ -62,12 +62,12 @@ def text(name: str) -> str:
 
 
 def code_lines(name: str) -> Iterator[tuple[int, str]]:
-    """The lines of a Python file that are neither comment nor docstring, with their numbers."""
+    """The lines of a Python file that are neither comment nor text of several lines, with their numbers."""
     source = text(name)
     prose = {
         line
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.end_lineno != node.lineno
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
     for number, line in enumerate(source.splitlines(), 1):
