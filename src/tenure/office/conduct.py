@@ -148,8 +148,12 @@ class Conduct:
 
     @property
     def left(self) -> bool:
-        """Nothing is held, nothing is under way, and a read no older than the present key's end has found no key of this unit's."""
-        return self._left_read and self.state == "watching" and not self._call and not self._wants_read
+        """Nothing is held, nothing is under way, and a read no older than the present key's end has found no key of this unit's.
+
+        Not while a forerunner's lease is being taken up again: a key that lives on it isn't told from a foreign one yet.
+        """
+        idle = self._left_read and self.state == "watching" and not self._call and not self._wants_read
+        return idle and not self.session.resuming and self._sight() != "mine"
 
     def owed_ns(self, now: Instant) -> int:
         """For how much longer the term can't end."""
