@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.office.timing import Timing
 from tenure.simulation.calls import Kept
 from tenure.simulation.driving import Driving
+from tenure.simulation.guards import Guards
 from tenure.simulation.server import Application
 from tenure.simulation.slots import Seat, SessionSlot
 
@@ -20,6 +21,7 @@ class Agent(Driving):
 
     def __init__(self, world: World, name: str, host: Host) -> None:
         super().__init__(world, name, host)
+        self.guards = Guards(world, self)
         self.closing = False
         self.removing: str | None = None
         self.started_ns = 0
@@ -54,6 +56,9 @@ class Agent(Driving):
         if loop.log is not None:
             loop.tell(self.name, "starts", dict(disk.leases))
         gen = self.gen
+        for seat in self.seats:
+            if seat.machine.guarded and (found := self.guards.find(seat)):
+                self.feed(seat, seat.machine.work_found(now, found))
         for slot in self.slots:
             saved = disk.leases.get(slot.application.name, 0)
             if saved and machines.revokes_at_start:
@@ -84,6 +89,7 @@ class Agent(Driving):
                 self.name,
                 may_end_early=world.scenario.may_end_early and world.machines.waits_out,
                 endings=endings,
+                guarded=world.scenario.guarded and office is not application.offices[0],
             )
             seat = Seat(self, machine, office, slot, unit)
             slot.seats.append(seat)

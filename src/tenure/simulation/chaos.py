@@ -57,6 +57,7 @@ class Chaos:
             agent.link.up = agent.link.down = 0
             world.network.open(agent.link)
             agent.mirror_stalled = 0
+            agent.guards.heal()
             while agent.stops:
                 agent.go_on(agent.gen)
             for application in server.applications:
@@ -204,6 +205,17 @@ class Chaos:
         agent.mirror_stalled -= 1
         agent.resync()
 
+    def _guard_fails(self, kind: str) -> None:
+        agent = self._some()
+        guard = agent.guards.some(self._loop.random())
+        if guard is not None:
+            self._loop.fault(kind, agent.name, guard.key, guard.term)
+            if kind == "guard killed":
+                agent.guards.kill(guard)
+            else:
+                agent.guards.stop(guard)
+                self._after(agent.guards.go_on, guard)
+
     def _storm(self, kind: str) -> None:
         self._loop.fault(kind)
         for _ in range(3):
@@ -321,6 +333,8 @@ _KINDS: dict[str, Callable[[Chaos, str], None]] = {
     "host asleep": Chaos._asleep,
     "clock slewed": Chaos._slewed,
     "mirror stalled": Chaos._mirror_stalled,
+    "guard killed": Chaos._guard_fails,
+    "guard stopped": Chaos._guard_fails,
     "storm": Chaos._storm,
     "lease ended early": Chaos._ended_early,
     "transfer": Chaos._transfer,

@@ -20,6 +20,7 @@ from tenure.simulation.server import LEASE_ENDED, Cause, Office
 from tenure.store.api import Item
 
 if TYPE_CHECKING:
+    from tenure.simulation.agent import Agent
     from tenure.simulation.hooks import Hook
     from tenure.simulation.server import Server
     from tenure.simulation.slots import Seat
@@ -73,6 +74,7 @@ class Checks:
         self._early = may_end_early
         self._watches: dict[Office, _Watch] = {}
         self._writes = 0
+        self.agents: list[Agent] = []
 
     def watch(self, office: Office) -> None:
         """Look after this office."""
@@ -137,6 +139,7 @@ class Checks:
             if new.mod_revision <= watch.greatest:
                 raise Violation(GROWS, f"{office.name}: term {new.mod_revision} after {watch.greatest}")
             watch.greatest = new.mod_revision
+            self._no_work_left(office, new.mod_revision)
         if old is None:
             return
         if new is not None:
@@ -246,6 +249,15 @@ class Checks:
     def work_begun(self, seat: Seat, term: int) -> None:
         """Something runs for the length of the term."""
         self._watches[seat.office].work = term
+
+    def _no_work_left(self, office: Office, term: int) -> None:
+        """What runs on a former term is gone before the next begins, wherever hosts are awake."""
+        for agent in self.agents:
+            guard = agent.guards.working(office.name, term)
+            if guard is not None and guard.term not in self._watches[office].excused and not agent.host.clock.asleep:
+                raise Violation(
+                    SCOPE, f"term {guard.term} of {office.name} is worked for on {agent.name} in term {term}"
+                )
 
     def work_gone(self, seat: Seat, term: int) -> None:
         """Nothing of it is left."""

@@ -15,6 +15,7 @@ from tenure.simulation.slots import Disk, Seat, SessionSlot
 from tenure.store.api import Committed
 
 if TYPE_CHECKING:
+    from tenure.simulation.guards import Guards
     from tenure.simulation.hooks import Asker, Hook
     from tenure.simulation.host import Host
     from tenure.simulation.world import World
@@ -45,6 +46,7 @@ class Driving:
         self.asked: dict[int, Asker] = {}
         self.asks = 0
         self.hook: Hook | None = None
+        self.guards: Guards
         self.mirror_at = 0
         self.mirror_stalled = 0
         self.mirror_subscribed = False
@@ -363,6 +365,8 @@ class Driving:
     def _over(self, decision: d.Over, seat: Seat) -> None:
         if self.loop.log is not None:
             self.loop.tell(seat.unit, seat.office.name, "term", decision.term, "is over:", decision.how)
+        if seat.machine.guarded:
+            self.guards.over(seat, decision.term)
 
     def _transfer_failed(self, decision: d.TransferFailed, seat: Seat) -> None:
         self.loop.counts[f"transfer not begun: {decision.why}"] += 1
@@ -372,8 +376,12 @@ class Driving:
         if asker is not None:
             asker.answered(decision.answer)
 
-    def _nothing(self, decision: d.Decision, slot: Any) -> None:
-        """Only where there is a guard."""
+    def _arm_guard(self, decision: d.Arm, seat: Seat) -> None:
+        self.guards.arm(seat, decision.term, decision.until)
+
+    def _end_work(self, decision: d.EndWork, seat: Seat) -> None:
+        if seat.machine.guarded:
+            self.guards.end_work(seat, decision.term, decision.deadline)
 
 
 _DO: dict[type, Callable[[Any, Any, Any], None]] = {
@@ -398,6 +406,6 @@ _DO: dict[type, Callable[[Any, Any, Any], None]] = {
     d.Over: Driving._over,
     d.TransferFailed: Driving._transfer_failed,
     d.Answered: Driving._answered,
-    d.Arm: Driving._nothing,
-    d.EndWork: Driving._nothing,
+    d.Arm: Driving._arm_guard,
+    d.EndWork: Driving._end_work,
 }

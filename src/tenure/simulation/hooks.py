@@ -210,7 +210,9 @@ class Hooks:
     def elected(self, seat: Seat, term: int) -> None:
         """An office that isn't a leader's runs something for the length of its term."""
         agent = seat.agent
-        if seat.office is not seat.application.offices[0] and seat.machine.term == term:
+        if seat.machine.guarded:
+            agent.guards.elected(seat, term)
+        elif seat.office is not seat.application.offices[0] and seat.machine.term == term:
             gen = agent.gen
             if self._world.machines.scope_outlasts:
                 agent.feed(seat, seat.machine.work_begun(agent.now(), term))
@@ -220,7 +222,7 @@ class Hooks:
     def disbelieved(self, seat: Seat, term: int) -> None:
         """It is told to end, and takes its time."""
         agent, loop = seat.agent, self._world.loop
-        if seat.office is not seat.application.offices[0]:
+        if seat.office is not seat.application.offices[0] and not seat.machine.guarded:
             loop.at(loop.now + loop.around(500_000_000), self._work_gone, agent, agent.gen, seat, term)
 
     def _work_gone(self, agent: Agent, gen: int, seat: Seat, term: int) -> None:

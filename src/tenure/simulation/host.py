@@ -66,6 +66,7 @@ class Host:
             agent.kill()
             if agent.hook is not None:
                 agent.hook.die()
+            agent.guards.reboot()
             agent.disk.leases.clear()
             agent.disk.endings.clear()
             agent.disk.starts.clear()

@@ -56,6 +56,8 @@ class Scenario:
     """The chance of an agent to be stopped there."""
     may_end_early: bool
     confirm_renewals: bool
+    guarded: bool
+    """What runs on the terms of offices other than a leader's has a guard."""
     ends_late: bool
     answers_longer: bool
 
@@ -78,6 +80,8 @@ FAULTS = {
     "host asleep": 1.0,
     "clock slewed": 1.5,
     "mirror stalled": 1.5,
+    "guard killed": 0.5,
+    "guard stopped": 0.5,
     "storm": 0.7,
 }
 EARLY = {"lease ended early": 1.5}
@@ -149,4 +153,5 @@ def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = Fal
         confirm_renewals=confirm_renewals,
         ends_late=dice.random() < 0.2,
         answers_longer=dice.random() < 0.15,
+        guarded=dice.random() < 0.6,
     )

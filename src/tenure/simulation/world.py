@@ -69,6 +69,7 @@ class World:
             agent = Agent(self, f"m{number}", self.hosts[number % scenario.hosts])
             agent.host.agents.append(agent)
             self.agents.append(agent)
+            self.checks.agents.append(agent)
             for application in self.server.applications:
                 agent.new_unit(application)
 
