@@ -424,7 +424,8 @@ def _run(tool: str, arguments: Sequence[str], stdin: bytes | None = None) -> byt
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()
         message = said[len("ERROR ") :] if said.startswith("ERROR ") else said
-        kind = NotLeader if "not the leader" in message else HookToolError
+        refused = "not the leader" in message or "cannot write relation settings" in message
+        kind = NotLeader if refused else HookToolError
         raise kind(tool, done.returncode, message or "failed without a word")
     return done.stdout
 

@@ -16,6 +16,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "config": "Show or change an application's configuration.",
         "transfer": "Hand leadership over to a unit.",
         "exec": "Run commands in units' hook contexts.",
+        "rolling": "Run a command on an application's units one at a time.",
         "resolved": "Let a unit go on whose hook has failed.",
     },
     "Look": {
