@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Protocol
 
-from tenure.clock import Clock, Instant, KernelClock, ns
+from tenure.clock import NS_PER_S, Clock, Instant, KernelClock, ns
 
 _NEVER_NS = 2**62
 _SLEWING_BY_NS = 5_000_000
@@ -124,6 +124,16 @@ class HeldTime:
             if not future.done() and self._has_come(instant, surely):
                 future.set_result(None)
         self._waiting = [waiting for waiting in self._waiting if not waiting[2].done()]
+
+    def next_in_s(self) -> float | None:
+        """In how many seconds the first that waits will be woken; None: nobody waits."""
+        now = self._now
+        left = [
+            instant.raw_ns - now.raw_ns if surely else instant.left_ns(now)
+            for instant, surely, future in self._waiting
+            if not future.done()
+        ]
+        return min(left) / NS_PER_S if left else None
 
     async def until(self, instant: Instant) -> None:
         """Return when either line of `instant` has been reached."""

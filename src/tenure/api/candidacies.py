@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tenure.alarm import Waiter
-from tenure.clock import Clock, ns
+from tenure.clock import Clock, Instant, ns
 from tenure.errors import BadInput, StoreUnreachable, TimedOut
 from tenure.model.mirror import Mirror
 from tenure.model.snapshot import MirrorSnapshot
@@ -31,21 +31,45 @@ class Standing:
     leaving: asyncio.Task[None] | None = field(default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long somebody waits: until `limit`, which is `seconds` after they began to; None: without end."""
+
+    seconds: float | None
+    limit: Instant | None
+
+    def over(self, office: str) -> TimedOut:
+        """What is said when it has run out."""
+        return TimedOut(f"{office} was not to be had within {self.seconds:g} s")
+
+
 class Times:
     """A clock and what waits for its instants; all limits of this folder are kept by it."""
 
-    def __init__(self, clock: Clock, waiter: Waiter) -> None:
-        self.clock, self.waiter = clock, waiter
+    def __init__(
+        self, clock: Clock, waiter: Waiter, giving_up: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """`giving_up`: entered while something is given up, so that a test's time can pass meanwhile."""
+        self.clock, self.waiter, self.giving_up = clock, waiter, giving_up
 
-    async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` returns or raises; TimeoutError, once it is cancelled, when `seconds` (None: no limit) pass first."""
+    def limit(self, seconds: float | None) -> Instant | None:
+        """The instant that is `seconds` from now; None: never. Raises BadInput for a negative length."""
         if seconds is None:
-            return await work
+            return None
         if seconds < 0:
-            work.close()
             raise BadInput(f"a time-out of {seconds:g} s is in the past")
+        return self.clock.now().after(ns(seconds))
+
+    def patience(self, seconds: float | None) -> Patience:
+        """So much of it from now on. Raises BadInput for a negative length."""
+        return Patience(seconds, self.limit(seconds))
+
+    async def by(self, limit: Instant | None, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` returns or raises; TimeoutError, once it is cancelled, when `limit` (None: never) comes first."""
+        if limit is None:
+            return await work
         task = asyncio.ensure_future(work)
-        timer = asyncio.ensure_future(self.waiter.until(self.clock.now().after(ns(seconds))))
+        timer = asyncio.ensure_future(self.waiter.until(limit))
         try:
             await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
@@ -54,6 +78,8 @@ class Times:
         finally:
             timer.cancel()
             task.cancel()
+            # What it does as it ends must not overlap with what its caller does next.
+            await asyncio.wait({task})
 
 
 def begin(session: Session, make: Callable[[], Candidate], show: Show, now: MirrorSnapshot) -> Standing:
@@ -75,18 +101,23 @@ async def sure_answer(standing: Standing, for_s: float | None) -> Answer:
 
 
 @asynccontextmanager
-async def held(standing: Standing, times: Times, mirror: Mirror, timeout_s: float | None) -> AsyncIterator[int]:
-    """The next term as a scope, waited for no longer than `timeout_s`; the mirror shows no older picture than its beginning.
+async def held(standing: Standing, times: Times, mirror: Mirror, patience: Patience) -> AsyncIterator[int]:
+    """The next term as a scope, waited for with `patience`; the mirror shows no older picture than its beginning.
 
     Raises NotLeader as `Candidate.scope`, TimedOut.
     """
     candidate = standing.candidate
     if candidate.term is None:
         try:
-            await times.within(timeout_s, candidate.until(lambda: candidate.term is not None))
+            await times.by(patience.limit, candidate.until(lambda: candidate.term is not None))
         except TimeoutError:
-            raise TimedOut(f"{candidate.unit} did not get {candidate.keys.name} within {timeout_s:g} s") from None
+            raise patience.over(candidate.keys.name) from None
     async with candidate.scope() as term:
         # A holder that decided by what it saw before its term could undo what its forerunner did last.
         await mirror.wait_until(lambda snapshot: snapshot.revision >= term)
         yield term
+
+
+async def wait_for(task: asyncio.Task[None]) -> None:
+    """Return when `task` is done; it is neither cancelled with the caller, nor are its troubles the caller's."""
+    await asyncio.wait({task})

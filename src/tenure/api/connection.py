@@ -12,19 +12,19 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tenure.alarm import Alarm, Waiter
-from tenure.api.candidacies import Show, Standing, Times, begin
+from tenure.api.candidacies import Show, Standing, Times, begin, wait_for
 from tenure.api.office import Holding, Office, holding
 from tenure.api.settings import Settings
 from tenure.api.unit import Unit
 from tenure.clock import Clock, Instant, KernelClock, boot_id
 from tenure.defaults import TTL_S
-from tenure.errors import BadInput, Unsure
+from tenure.errors import BadInput, StoreUnreachable, Unsure
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
 from tenure.model.plan import ensure_model
@@ -50,6 +50,8 @@ class HeldWorld:
     clock: Clock
     waiter: Waiter
     wrap: Callable[[Store], Store]
+    giving_up: Callable[[], AbstractContextManager[None]]
+    connections: list[Connection] = field(default_factory=list)
 
 
 held_worlds: dict[str, HeldWorld] = {}
@@ -89,7 +91,11 @@ async def connect(
         folder = Path(tempfile.mkdtemp(prefix="tenure-"))
         closing.callback(shutil.rmtree, folder, ignore_errors=True)
         desk = Desk(store, clock, waiter, folder, place, boot_id(), _said, wall=now_text)
-        connection = Connection(store, layout, mirror, desk, Times(clock, waiter), lease_s)
+        times = Times(clock, waiter, held.giving_up if held is not None else nullcontext)
+        connection = Connection(store, layout, mirror, desk, times, lease_s)
+        if held is not None:
+            held.connections.append(connection)
+            closing.callback(held.connections.remove, connection)
         try:
             yield connection
         finally:
@@ -106,9 +112,10 @@ class Connection:
         self._candidates = 0
         self._offices: dict[str, Office] = {}
         self._units: list[Unit] = []
-        self._standings: list[Standing] = []
+        self.standings: list[Standing] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._longest_s = 0
+        self._closed = False
         mirror.on_change(self._saw)
 
     def __repr__(self) -> str:
@@ -136,6 +143,7 @@ class Connection:
         Times: milliseconds; leaving as `hold` does. Cancelling: the unit leaves behind it.
         Raises: BadInput (the name, the lease, an application that is being removed). Unsure: it isn't joined.
         """
+        self.check_open()
         place = await take_place(self.store, self.layout, application, self._timing(lease_s))
         session = await self.desk.session(f"application {application}", place.timing)
         self._longest_s = max(self._longest_s, place.timing.ttl_s)
@@ -176,13 +184,19 @@ class Connection:
         """The same, typed."""
         return ModelView(self.mirror.current, self.layout)
 
+    def check_open(self) -> None:
+        """Raises StoreUnreachable once the connection is closed."""
+        if self._closed:
+            raise StoreUnreachable("the connection is closed")
+
     def new_candidate(self) -> str:
         """A candidate's name that nobody else has had."""
         self._candidates += 1
         return f"{self.desk.machine}/{self._me}-{self._candidates}"
 
     def begin(self, session: Session, keys: OfficeKeys, unit: str, show: Show, priority: int = 0) -> Standing:
-        """A candidacy of `unit` that is shown what the mirror shows."""
+        """A candidacy of `unit` that is shown what the mirror shows. Raises StoreUnreachable once the connection is closed."""
+        self.check_open()
         self._longest_s = max(self._longest_s, session.timing.ttl_s)
         standing = begin(
             session,
@@ -190,7 +204,7 @@ class Connection:
             show,
             self.snapshot,
         )
-        self._standings.append(standing)
+        self.standings.append(standing)
         return standing
 
     def end(self, standing: Standing) -> asyncio.Task[None]:
@@ -201,8 +215,8 @@ class Connection:
 
     async def finish(self, task: asyncio.Task[None], limit_s: float) -> None:
         """Return when `task` is done, or after `limit_s`: then the lease has run out, and it goes on alone."""
-        with contextlib.suppress(TimeoutError):
-            await self.times.within(limit_s, _wait(task))
+        with self.times.giving_up(), contextlib.suppress(TimeoutError):
+            await self.times.by(self.times.limit(limit_s), wait_for(task))
 
     async def seen(self, revision: int) -> None:
         """Return when the mirror shows `revision`."""
@@ -216,10 +230,11 @@ class Connection:
         return task
 
     async def close(self) -> None:
-        """Give everything up, and stop."""
+        """Give everything up, and stop. Whoever holds or waits in another task gets NotLeader or StoreUnreachable."""
+        self._closed = True
         try:
-            with contextlib.suppress(TimeoutError):
-                await self.times.within(self._longest_s + CLOSE_SPARE_S, self._give_up())
+            with self.times.giving_up(), contextlib.suppress(TimeoutError):
+                await self.times.by(self.times.limit(self._longest_s + CLOSE_SPARE_S), self._give_up())
         finally:
             await self.desk.close(hand_over=False)
             for task in list(self._tasks):
@@ -232,11 +247,11 @@ class Connection:
 
     async def _withdraw(self, standing: Standing) -> None:
         await standing.candidate.withdraw()
-        self._standings.remove(standing)
+        self.standings.remove(standing)
         await standing.candidate.close()
 
     def _saw(self, snapshot: MirrorSnapshot) -> None:
-        for standing in list(self._standings):
+        for standing in list(self.standings):
             standing.candidate.saw(standing.show(snapshot))
 
     def _timing(self, lease_s: int | None) -> Timing:
@@ -252,11 +267,6 @@ class Connection:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Unsure):
             task.get_loop().call_exception_handler({"message": "giving an office up has failed", "exception": error})
-
-
-async def _wait(task: asyncio.Task[None]) -> None:
-    """Return when `task` is done; it is neither cancelled with the caller, nor are its troubles the caller's."""
-    await asyncio.wait({task})
 
 
 def _host() -> str:

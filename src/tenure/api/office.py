@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tenure.api.candidacies import Standing, held, sure_answer
+from tenure.api.candidacies import Patience, Standing, held, sure_answer, wait_for
 from tenure.clock import NS_PER_S
 from tenure.errors import NotLeader
 from tenure.model.application import OfficeState
@@ -183,6 +183,7 @@ class Office(BaseOffice):
         super().__init__(connection, name)
         self._timing, self._priority = timing, priority
         self._beginning = asyncio.Lock()
+        self._leaving: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def hold(self, timeout_s: float | None = None) -> AsyncIterator[Term]:
@@ -196,11 +197,11 @@ class Office(BaseOffice):
         Cancelling: leaves at once; what is held is given up behind it.
         Raises: NotLeader when the term has ended before the block, which was cancelled. TimedOut: it is held by others.
         """
-        standing = await self._stand()
-        standing.bodies += 1
-        lost = True
+        times, lost = self._connection.times, True
+        patience = times.patience(timeout_s)
+        standing = await self._join_in(patience)
         try:
-            async with held(standing, self._connection.times, self._connection.mirror, timeout_s) as number:
+            async with held(standing, times, self._connection.mirror, patience) as number:
                 try:
                     yield Term(self._connection, standing, number)
                 finally:
@@ -208,13 +209,31 @@ class Office(BaseOffice):
         finally:
             standing.bodies -= 1
             if not standing.bodies:
-                await self._leave(standing, wait=not lost)
+                await self._leave(wait=not lost)
+
+    async def _join_in(self, patience: Patience) -> Standing:
+        """The candidacy, with one more body. Raises TimedOut."""
+        try:
+            # Whoever leaves last ends it, and may do so before this task runs again.
+            while (standing := await self._connection.times.by(patience.limit, self._stand())) is not self._standing:
+                pass
+            standing.bodies += 1
+            return standing
+        except TimeoutError:
+            raise patience.over(self.name) from None
+        finally:
+            if self._standing is not None and not self._standing.bodies:
+                await self._leave(wait=False)
 
     async def _stand(self) -> Standing:
+        """The candidacy: begun if there is none, once the one before has ended, so that others come first."""
         async with self._beginning:
+            connection = self._connection
+            if self._standing is None and self._leaving is not None:
+                await wait_for(self._leaving)
+            connection.check_open()
             if self._standing is not None:
                 return self._standing
-            connection = self._connection
             session = await connection.desk.session(f"offices of {self._timing.ttl_s} s", self._timing)
             me = connection.new_candidate()
             keys = office_keys(connection.layout, self.name, me)
@@ -223,12 +242,14 @@ class Office(BaseOffice):
             )
             return self._standing
 
-    async def _leave(self, standing: Standing, *, wait: bool) -> None:
+    async def _leave(self, *, wait: bool) -> None:
         """Be no candidate any more. A term that was lost is waited for by nobody: its block has ended already."""
-        self._standing = None
-        leaving = self._connection.end(standing)
+        standing, self._standing = self._standing, None
+        if standing is None:
+            return
+        self._leaving = self._connection.end(standing)
         if wait:
-            await self._connection.finish(leaving, self._timing.ttl_s)
+            await self._connection.finish(self._leaving, self._timing.ttl_s)
 
     def _state(self, snapshot: MirrorSnapshot) -> OfficeState:
         return office_state(snapshot, self._connection.layout, self.name)

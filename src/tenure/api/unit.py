@@ -115,11 +115,11 @@ class Unit(BaseOffice):
         Raises: NotLeader when the term has ended before the block, which was cancelled. TimedOut: another one leads.
             NoSuchThing when the unit has left, or was removed.
         """
-        standing = self._joined()
+        standing, times, lost = self._joined(), self._connection.times, True
+        patience = times.patience(timeout_s)
         standing.bodies += 1
-        lost = True
         try:
-            async with held(standing, self._connection.times, self._connection.mirror, timeout_s) as number:
+            async with held(standing, times, self._connection.mirror, patience) as number:
                 try:
                     yield UnitTerm(self, standing, number)
                 finally:
