@@ -338,11 +338,13 @@ def signature_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) ->
 
 
 def as_markdown(text: str) -> str:
-    """A docstring as Markdown: its indented blocks become code."""
+    """A docstring as Markdown: its indented blocks, each after an empty line, become code."""
     lines: list[str] = []
     inside = False
     for line in text.splitlines():
-        code = line.startswith("    ") or (inside and not line.strip())
+        indented = line.startswith("    ")
+        begins = indented and bool(lines) and not lines[-1]
+        code = begins or (inside and (indented or not line.strip()))
         if code != inside:
             if inside and lines and not lines[-1]:
                 lines.pop()
@@ -350,7 +352,7 @@ def as_markdown(text: str) -> str:
             else:
                 lines.append("```python" if code else "```")
         inside = code
-        lines.append(line[4:] if code else line)
+        lines.append(line[4:] if code else line.strip() if indented else line)
     return "\n".join([*lines, "```"] if inside else lines)
 
 

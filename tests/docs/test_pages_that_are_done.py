@@ -103,3 +103,24 @@ def test_a_command_runs_on_exactly_one_as_the_how_to_says(tmp_path: Path) -> Non
     assert terms[0] < terms[1]
     assert said.count("the report is made") == 1
     assert "made twice?" not in said
+
+
+@pytest.mark.slow
+def test_everyone_acknowledges_a_change_as_the_how_to_says(tmp_path: Path) -> None:
+    with reader(tmp_path, {"examples/": f"{ROOT}/examples/"}) as someone:
+        someone.follow("how-to/share-settings-that-change.md")
+        acknowledged = json.loads(someone.type("tenure settings web --acknowledged --format json"))
+        status = someone.status()["applications"]["web"]
+    assert "blue" not in json.dumps(acknowledged)
+    assert len(status["units"]) == 3
+
+
+@pytest.mark.slow
+def test_two_programs_take_turns_as_the_how_to_says(tmp_path: Path) -> None:
+    with reader(tmp_path) as someone:
+        someone.follow("how-to/hold-an-office-in-python.md")
+        said = someone.ran
+    turns = [int(number) for number in re.findall(r"in term (\d+)", said)]
+    assert len(turns) == 2
+    assert turns[0] < turns[1]
+    assert f"[({turns[0]},), ({turns[1]},)]" in said
