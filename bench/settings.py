@@ -16,6 +16,7 @@ from bench.world import World, bare_start_ms, charm, leader, until, world
 
 UNITS = 20
 ROUNDS = 3
+SERIAL_ROUNDS = 7
 MEDIAN_LIMIT_MS = 250.0
 BARE_LIMIT = 1.5
 READ = "leader-get v >/dev/null"
@@ -42,18 +43,20 @@ def measure() -> Iterator[Figure]:
         )
     with deployed(agents=1) as made:
         ours, floors = [], []
-        for _ in range(ROUNDS):
+        for _ in range(SERIAL_ROUNDS):
             delays = spread(made, since_returned=True)
             ours.append(max(delays))
             floors.append(bare(made, len(delays)))
         yield Figure(
             f"leader-set's return until the last of {UNITS} units of one agent has started its hook",
-            statistics.median(ours),
+            min(ours),
             "ms",
-            statistics.median(floors),
+            min(floors),
             "as many hooks bare, one after another",
             BARE_LIMIT,
             "ratio at most",
+            # The best, for both are work that whatever else the host does can only lengthen.
+            note=f"best of {SERIAL_ROUNDS} each; medians {statistics.median(ours):.0f} and {statistics.median(floors):.0f} ms",
         )
 
 
