@@ -297,10 +297,10 @@ def charm() -> str:
 
 def python() -> str:
     """What programs import."""
-    from tenure import api, blocking, fencing
+    from tenure import api, blocking, fencing, testing
 
-    page = "# For Python programs\n\nThree modules; what is not here is not for use from outside.\n\n"
-    return page + "\n".join(described(module, "##") for module in (api, blocking, fencing))
+    page = "# For Python programs\n\nFour modules; what is not here is not for use from outside.\n\n"
+    return page + "\n".join(described(module, "##") for module in (api, blocking, fencing, testing))
 
 
 def described(module: types.ModuleType, heading: str) -> str:
@@ -315,10 +315,22 @@ def described(module: types.ModuleType, heading: str) -> str:
         node = ast.parse(inspect.getsource(thing)).body[0]
         assert isinstance(node, Callables | ast.ClassDef)
         page += f"```python\n{signature_of(node)}\n```\n\n{as_markdown(ast.get_docstring(node) or '')}\n"
-        for method in node.body if isinstance(node, ast.ClassDef) else []:
-            if isinstance(method, Callables) and not method.name.startswith("_"):
-                page += f"\n```python\n{signature_of(method)}\n```\n\n{as_markdown(ast.get_docstring(method) or '')}\n"
+        for method in methods_of(module, thing) if isinstance(thing, type) else []:
+            page += f"\n```python\n{signature_of(method)}\n```\n\n{as_markdown(ast.get_docstring(method) or '')}\n"
     return page
+
+
+def methods_of(module: types.ModuleType, kind: type) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """A class's public methods: its own, then those of its bases that are described nowhere else."""
+    found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+    for base in kind.__mro__:
+        if base is kind or (base.__module__.startswith(module.__name__) and base.__name__ not in module.__all__):
+            node = ast.parse(inspect.getsource(base)).body[0]
+            assert isinstance(node, ast.ClassDef)
+            for method in node.body:
+                if isinstance(method, Callables) and not method.name.startswith("_"):
+                    found.setdefault(method.name, method)
+    return list(found.values())
 
 
 Callables = ast.FunctionDef | ast.AsyncFunctionDef
@@ -328,7 +340,10 @@ def signature_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) ->
     """How it is called, as the source has it; of a class what it is made from."""
     decorated = [ast.unparse(decorator) for decorator in node.decorator_list]
     if isinstance(node, ast.ClassDef):
-        return f"class {node.name}({', '.join(ast.unparse(base) for base in node.bases)})".removesuffix("()")
+        bases = [ast.unparse(base) for base in node.bases]
+        return f"class {node.name}({', '.join(base for base in bases if not base.startswith(('_', 'Base')))})".removesuffix(
+            "()"
+        )
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     if "property" in decorated:
         return f"{node.name}: {ast.unparse(node.returns) if node.returns else 'Any'}"

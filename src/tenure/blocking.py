@@ -146,13 +146,15 @@ class _Held:
         Promises: a True is a debt, for so long from the return; a False promises nothing. Times: 2 s at most.
         Raises: BadInput for more than a lease can give. Unsure when it can't be known: act as for False.
         """
-        standing = self._office.standing
+        standing = self._office._standing
         while standing is not None:
             answer = self._loop.run(sure_answer(standing, for_s))
             if answer.verdict != "yes":
                 break
             # Asked in this thread: between the loop's answer and here any time may have passed.
-            if answer.print_until is not None and not answer.print_until.reached(self._office.connection.now()):
+            if answer.print_until is not None and not answer.print_until.reached(
+                self._office.connection.workings.now()
+            ):
                 return True
         return False
 
@@ -236,6 +238,18 @@ class Unit(_Held):
     def write_databag(self, changes: Mapping[str, str]) -> None:
         """Say something as this unit on its peer relation. Raises NoSuchThing, BadInput."""
         self._loop.run(self._unit.write_databag(changes))
+
+    def publish(self, changes: Mapping[str, str]) -> int:
+        """Change leader settings as one new version of all of them; its number. Raises NotLeader, BadInput, Unsure."""
+        return self._loop.run(self._unit.acknowledgements.publish(changes))
+
+    def acknowledge(self, version: int) -> None:
+        """Say that this unit has applied `version`. Raises BadInput, NoSuchThing."""
+        self._loop.run(self._unit.acknowledgements.acknowledge(version))
+
+    def acknowledged_by_everyone(self, timeout_s: float | None = None) -> None:
+        """Return once every member has acknowledged the published version. Raises TimedOut: it says who is missing, and why."""
+        self._loop.run(self._unit.acknowledgements.everyone(timeout_s))
 
     def say(self, status: str, message: str = "") -> None:
         """The unit's status, for `tenure status`. Raises NoSuchThing."""

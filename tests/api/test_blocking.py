@@ -102,8 +102,8 @@ def test_a_block_is_told_that_its_term_is_over_and_the_successor_waits_for_it(
 
 def waiting(connection: tenure.blocking.Connection) -> list[str]:
     inner = connection._connection
-    prefix = inner.layout.free_candidates("cron")
-    return [item.key.removeprefix(prefix) for item in inner.snapshot.under(prefix)]
+    prefix = inner.workings.layout.free_candidates("cron")
+    return [item.key.removeprefix(prefix) for item in inner.workings.snapshot.under(prefix)]
 
 
 def test_what_is_raised_in_the_block_comes_out_and_the_office_is_free(one: tenure.blocking.Connection) -> None:
@@ -118,7 +118,7 @@ def test_units_lead_and_share_settings(one: tenure.blocking.Connection, other: t
     with one.join("worker") as first, first.hold(timeout_s=LIMIT_S) as term, other.join("worker") as second:
         first.write_settings({"color": "red"}, term=term.number)
         until(lambda: second.settings.get("color") == "red", within_s=LIMIT_S, what="the setting")
-        assert dict(other.settings("worker")) == {"color": "red"}
+        assert other.settings("worker")["color"] == "red"
         with pytest.raises(NotLeader):
             second.write_settings({"color": "blue"})
         second.write_databag({"address": "10.0.0.2"})
@@ -126,6 +126,11 @@ def test_units_lead_and_share_settings(one: tenure.blocking.Connection, other: t
         until(lambda: first.databag_of("worker/1") == {"address": "10.0.0.2"}, within_s=LIMIT_S, what="the databag")
         first.write_application_databag({"endpoint": "first"})
         until(lambda: second.application_databag.get("endpoint") == "first", within_s=LIMIT_S, what="the databag")
+        assert first.publish({"size": "3"}) == 1
+        for unit in (first, second):
+            until(lambda: second.settings.get("settings-version") == "1", within_s=LIMIT_S, what="the version")
+            unit.acknowledge(1)
+        first.acknowledged_by_everyone(timeout_s=LIMIT_S)
         assert first.members == ["worker/0", "worker/1"]
         assert second.leader == "worker/0"
         leader = other.leader("worker")
@@ -188,4 +193,8 @@ def test_a_script_that_ends_without_closing_leaves_no_member_behind(url: str, on
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert int(done.stdout) > 0
-    until(lambda: not one._connection.view().application("worker").units, within_s=LIMIT_S, what="the unit to be gone")
+    until(
+        lambda: not one._connection.workings.view().application("worker").units,
+        within_s=LIMIT_S,
+        what="the unit to be gone",
+    )

@@ -49,7 +49,7 @@ async def test_of_two_programs_that_hold_an_office_one_waits_for_the_other(one: 
             assert term.left_s > 2
             term.check()
             await asyncio.sleep(0)
-            done.append(connection.desk.machine)
+            done.append(connection.workings.desk.machine)
             inside -= 1
             return term.number
 
@@ -98,9 +98,9 @@ async def test_the_block_is_cancelled_when_its_office_is_transferred(one: Connec
         first = asyncio.create_task(hold(one))
         await began.wait()
         second = asyncio.create_task(hold(other))
-        keys = one.layout.free_candidates("cron")
-        await one.mirror.wait_until(lambda snapshot: len(snapshot.under(keys)) == 2)
-        (to,) = (item.key.removeprefix(keys) for item in one.snapshot.under(keys) if "m2/" in item.key)
+        keys = one.workings.layout.free_candidates("cron")
+        await one.workings.mirror.wait_until(lambda snapshot: len(snapshot.under(keys)) == 2)
+        (to,) = (item.key.removeprefix(keys) for item in one.workings.snapshot.under(keys) if "m2/" in item.key)
         assert await one.office("cron").transfer(to)
         with pytest.raises(NotLeader, match=r"term \d+ has ended"):
             await first
@@ -140,7 +140,9 @@ async def test_a_connection_that_is_left_gives_everything_up(url: str, other: Co
                 pass
     await held_by(other.office("cron"), None)
     async with asyncio.timeout(5):
-        await other.mirror.wait_until(lambda snapshot: not snapshot.under(other.layout.units("worker")))
+        await other.workings.mirror.wait_until(
+            lambda snapshot: not snapshot.under(other.workings.layout.units("worker"))
+        )
 
 
 @pytest.mark.parametrize("lease_s", [1, 2000000])

@@ -46,7 +46,7 @@ async def limited() -> AsyncIterator[None]:
 async def test_the_first_that_joins_makes_the_application_and_leads_it(one: Connection, other: Connection) -> None:
     async with one.join("worker") as first, first.hold() as term, other.join("worker") as second:
         assert (first.unit, second.unit) == ("worker/0", "worker/1")
-        await one.mirror.wait_until(lambda _: len(first.members) == 2)
+        await one.workings.mirror.wait_until(lambda _: len(first.members) == 2)
         assert first.members == ["worker/0", "worker/1"]
         holding = one.leader("worker")
         assert holding is not None
@@ -61,8 +61,8 @@ async def test_a_number_is_never_used_twice(one: Connection) -> None:
         assert first.unit == "worker/0"
     async with one.join("worker") as second:
         assert second.unit == "worker/1"
-        await remove_application(one.store, one.layout, "worker")
-        await one.mirror.wait_until(lambda _: "worker" not in one.view().applications)
+        await remove_application(one.workings.store, one.workings.layout, "worker")
+        await one.workings.mirror.wait_until(lambda _: "worker" not in one.workings.view().applications)
     async with one.join("worker") as third:
         assert third.unit == "worker/2"
 
@@ -112,7 +112,7 @@ async def test_leaving_the_block_lets_another_lead(one: Connection, other: Conne
         async with first.hold():
             assert first.leader == "worker/0"
         async with second.hold() as term:
-            await one.mirror.wait_until(lambda _: first.leader == "worker/1")
+            await one.workings.mirror.wait_until(lambda _: first.leader == "worker/1")
         assert term.over
 
 
@@ -121,10 +121,10 @@ async def test_databags_are_read_by_the_others(one: Connection, other: Connectio
         await first.write_databag({"address": "10.0.0.1", "port": "80"})
         await first.write_databag({"port": ""})
         assert first.databag == {"address": "10.0.0.1"}
-        await other.mirror.wait_until(lambda _: second.databag_of("worker/0") == {"address": "10.0.0.1"})
+        await other.workings.mirror.wait_until(lambda _: second.databag_of("worker/0") == {"address": "10.0.0.1"})
         async with first.hold() as term:
             await term.write_application_databag({"endpoint": "first"})
-            await other.mirror.wait_until(lambda _: dict(second.application_databag) == {"endpoint": "first"})
+            await other.workings.mirror.wait_until(lambda _: dict(second.application_databag) == {"endpoint": "first"})
     async with one.join("worker") as third:
         assert third.databag_of("worker/0") == {}
 
@@ -141,7 +141,7 @@ async def test_text_that_can_not_be_kept_is_refused(one: Connection) -> None:
 
 async def test_a_unit_that_is_a_program_shows_in_the_status(one: Connection) -> None:
     async with one.join("worker") as unit, unit.hold():
-        document = status_document(one.view(), "0")["applications"]["worker"]
+        document = status_document(one.workings.view(), "0")["applications"]["worker"]
         shown = document["units"]["worker/0"]
         assert document["charm-name"] == "program"
         assert shown["workload-status"]["current"] == "active"
@@ -149,7 +149,7 @@ async def test_a_unit_that_is_a_program_shows_in_the_status(one: Connection) -> 
         assert shown["juju-status"]["current"] == "idle"
         assert shown["leader"]
         await unit.say("blocked", "no disk")
-        shown = status_document(one.view(), "0")["applications"]["worker"]["units"]["worker/0"]
+        shown = status_document(one.workings.view(), "0")["applications"]["worker"]["units"]["worker/0"]
         assert shown["workload-status"]["current"] == "blocked"
         assert shown["workload-status"]["message"] == "no disk"
         assert shown["juju-status"]["current"] == "idle"
@@ -157,10 +157,10 @@ async def test_a_unit_that_is_a_program_shows_in_the_status(one: Connection) -> 
 
 async def test_no_machine_takes_a_program_up(one: Connection) -> None:
     async with one.join("worker") as unit:
-        assert not one.view().unit(UnitName.parse(unit.unit)).info.waits_for_machine
-        assert await adopt(one.store, one.layout, one.view(), "m1") == []
+        assert not one.workings.view().unit(UnitName.parse(unit.unit)).info.waits_for_machine
+        assert await adopt(one.workings.store, one.workings.layout, one.workings.view(), "m1") == []
         with pytest.raises(BadInput, match="its units are programs"):
-            await add_units(one.store, one.layout, "worker")
+            await add_units(one.workings.store, one.workings.layout, "worker")
 
 
 async def test_a_program_that_is_removed_leaves(one: Connection, other: Connection) -> None:
@@ -168,24 +168,24 @@ async def test_a_program_that_is_removed_leaves(one: Connection, other: Connecti
         name = UnitName.parse(unit.unit)
         with pytest.raises(NotLeader):
             async with unit.hold():
-                removed = await remove_units(other.store, other.layout, [name])
+                removed = await remove_units(other.workings.store, other.workings.layout, [name])
                 assert removed.dying == (name,)
                 await asyncio.Event().wait()
-        await wait_gone(other.store, other.layout, [name], force=False, progress=lambda _: None)
+        await wait_gone(other.workings.store, other.workings.layout, [name], force=False, progress=lambda _: None)
         with pytest.raises(NoSuchThing, match="not in its application any more"):
             await unit.write_databag({"a": "b"})
         with pytest.raises(NoSuchThing):
             async with unit.hold():
                 pass
         assert not await unit.is_leader()
-    assert "worker" in ModelView(one.snapshot, one.layout).applications
+    assert "worker" in ModelView(one.workings.snapshot, one.workings.layout).applications
 
 
 async def test_an_application_goes_with_its_last_program(one: Connection, other: Connection) -> None:
     async with one.join("worker"), other.join("worker"):
-        await remove_application(one.store, one.layout, "worker")
-        await one.mirror.wait_until(lambda _: "worker" not in one.view().applications)
-        await one.mirror.wait_until(lambda snapshot: not snapshot.under(one.layout.relations))
+        await remove_application(one.workings.store, one.workings.layout, "worker")
+        await one.workings.mirror.wait_until(lambda _: "worker" not in one.workings.view().applications)
+        await one.workings.mirror.wait_until(lambda snapshot: not snapshot.under(one.workings.layout.relations))
 
 
 async def test_a_name_that_no_application_may_have_is_refused(one: Connection) -> None:

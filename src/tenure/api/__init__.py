@@ -9,9 +9,21 @@ on while it sleeps (`CLOCK_BOOTTIME`, and `CLOCK_MONOTONIC_RAW` beside it, which
 takes part. Times with a date are text for people.
 """
 
+from tenure.api.acknowledgements import Acknowledgements
 from tenure.api.connection import Connection, connect
 from tenure.api.office import Holding, Office, PastTerm, Term
 from tenure.api.settings import Settings
 from tenure.api.unit import Unit, UnitTerm
 
-__all__ = ["Connection", "Holding", "Office", "PastTerm", "Settings", "Term", "Unit", "UnitTerm", "connect"]
+__all__ = [
+    "Acknowledgements",
+    "Connection",
+    "Holding",
+    "Office",
+    "PastTerm",
+    "Settings",
+    "Term",
+    "Unit",
+    "UnitTerm",
+    "connect",
+]

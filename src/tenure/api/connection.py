@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
 import re
-import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tenure.alarm import Alarm, Waiter
-from tenure.api.candidacies import Show, Standing, Times, begin, wait_for
+from tenure.api.candidacies import Times
 from tenure.api.office import Holding, Office, holding
 from tenure.api.settings import Settings
 from tenure.api.unit import Unit
-from tenure.clock import Clock, Instant, KernelClock, boot_id
+from tenure.api.workings import Workings
+from tenure.clock import Clock, KernelClock, boot_id
 from tenure.defaults import TTL_S
-from tenure.errors import BadInput, StoreUnreachable, Unsure
+from tenure.errors import BadInput
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
 from tenure.model.plan import ensure_model
@@ -33,12 +32,9 @@ from tenure.model.snapshot import MirrorSnapshot
 from tenure.model.view import ModelView
 from tenure.model.walltime import now_text
 from tenure.names import check_application, check_machine, check_model, check_office
-from tenure.office.driver import Desk, OfficeKeys, Session, Timing
+from tenure.office.driver import Desk, Timing
 from tenure.store import open_store
 from tenure.store.api import Item, Store
-
-CLOSE_SPARE_S = 5.0
-"""How much longer than any lease a connection that closes goes on asking a silent store: by then its leases are over anyway."""
 
 _log = logging.getLogger("tenure.office")
 
@@ -92,34 +88,27 @@ async def connect(
         closing.callback(shutil.rmtree, folder, ignore_errors=True)
         desk = Desk(store, clock, waiter, folder, place, boot_id(), _said, wall=now_text)
         times = Times(clock, waiter, held.giving_up if held is not None else nullcontext)
-        connection = Connection(store, layout, mirror, desk, times, lease_s)
+        connection = Connection(Workings(store, layout, mirror, desk, times), lease_s)
         if held is not None:
             held.connections.append(connection)
             closing.callback(held.connections.remove, connection)
         try:
             yield connection
         finally:
-            await connection.close()
+            await connection.workings.close()
 
 
 class Connection:
     """What a program has of a model. Made by `connect`; all of it belongs to the event loop in which it was made."""
 
-    def __init__(self, store: Store, layout: Layout, mirror: Mirror, desk: Desk, times: Times, lease_s: int) -> None:
-        self.store, self.layout, self.mirror, self.desk, self.times = store, layout, mirror, desk, times
+    def __init__(self, workings: Workings, lease_s: int) -> None:
+        self.workings = workings
+        """Tenure's own."""
         self._lease_s = lease_s
-        self._me = f"{os.getpid()}-{secrets.token_hex(3)}"
-        self._candidates = 0
         self._offices: dict[str, Office] = {}
-        self._units: list[Unit] = []
-        self.standings: list[Standing] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._longest_s = 0
-        self._closed = False
-        mirror.on_change(self._saw)
 
     def __repr__(self) -> str:
-        return f"<connection to the model {self.layout.model} in {self.store.url}>"
+        return f"<connection to the model {self.workings.layout.model} in {self.workings.store.url}>"
 
     def office(self, name: str, *, lease_s: int | None = None, priority: int = 0) -> Office:
         """The office `name`, which belongs to no application; the same as `tenure hold NAME` holds.
@@ -143,130 +132,41 @@ class Connection:
         Times: milliseconds; leaving as `hold` does. Cancelling: the unit leaves behind it.
         Raises: BadInput (the name, the lease, an application that is being removed). Unsure: it isn't joined.
         """
-        self.check_open()
-        place = await take_place(self.store, self.layout, application, self._timing(lease_s))
-        session = await self.desk.session(f"application {application}", place.timing)
-        self._longest_s = max(self._longest_s, place.timing.ttl_s)
-        unit = Unit(self, place, session, f"{self.desk.machine}:{os.getpid()}")
-        self._units.append(unit)
+        self.workings.check_open()
+        place = await take_place(self.workings.store, self.workings.layout, application, self._timing(lease_s))
+        session = await self.workings.desk.session(f"application {application}", place.timing)
+        unit = Unit(self, place, session, f"{self.workings.desk.machine}:{os.getpid()}")
+        leaving = self.workings.leaving_first
+        leaving.append(unit._leave)
         try:
-            await unit.enter()
+            await unit._enter()
             yield unit
         finally:
-            await self.finish(unit.leave(), place.timing.ttl_s)
+            leaving.remove(unit._leave)
+            await self.workings.finish(unit._leave(), place.timing.ttl_s)
 
     def leader(self, application: str) -> Holding | None:
         """Who leads `application`, as the newest snapshot shows; None: nobody. Raises NoSuchThing."""
-        return holding(self.view().application(check_application(application)).office())
+        return holding(self.workings.view().application(check_application(application)).office())
 
     def settings(self, application: str) -> Settings:
         """The leader settings of `application`, to be read; empty while there is no such application. Raises BadInput."""
         check_application(application)
 
         def read(snapshot: MirrorSnapshot) -> tuple[dict[str, str], Item | None]:
-            found = ModelView(snapshot, self.layout).applications.get(application)
+            found = ModelView(snapshot, self.workings.layout).applications.get(application)
             return ({}, None) if found is None else (dict(found.settings), found.settings_item)
 
-        return Settings(self.mirror, read)
-
-    # ---- for offices and units
-
-    @property
-    def snapshot(self) -> MirrorSnapshot:
-        """What the mirror shows now."""
-        return self.mirror.current
-
-    def now(self) -> Instant:
-        """This moment, by the connection's clock."""
-        return self.times.clock.now()
-
-    def view(self) -> ModelView:
-        """The same, typed."""
-        return ModelView(self.mirror.current, self.layout)
-
-    def check_open(self) -> None:
-        """Raises StoreUnreachable once the connection is closed."""
-        if self._closed:
-            raise StoreUnreachable("the connection is closed")
-
-    def new_candidate(self) -> str:
-        """A candidate's name that nobody else has had."""
-        self._candidates += 1
-        return f"{self.desk.machine}/{self._me}-{self._candidates}"
-
-    def begin(self, session: Session, keys: OfficeKeys, unit: str, show: Show, priority: int = 0) -> Standing:
-        """A candidacy of `unit` that is shown what the mirror shows. Raises StoreUnreachable once the connection is closed."""
-        self.check_open()
-        self._longest_s = max(self._longest_s, session.timing.ttl_s)
-        standing = begin(
-            session,
-            lambda: self.desk.candidate(session, keys, unit, priority=priority, on_change=lambda: None),
-            show,
-            self.snapshot,
-        )
-        self.standings.append(standing)
-        return standing
-
-    def end(self, standing: Standing) -> asyncio.Task[None]:
-        """Withdraw the candidacy; it goes on whatever becomes of the caller."""
-        if standing.leaving is None:
-            standing.leaving = self.spawn(self._withdraw(standing))
-        return standing.leaving
-
-    async def finish(self, task: asyncio.Task[None], limit_s: float) -> None:
-        """Return when `task` is done, or after `limit_s`: then the lease has run out, and it goes on alone."""
-        with self.times.giving_up(), contextlib.suppress(TimeoutError):
-            await self.times.by(self.times.limit(limit_s), wait_for(task))
-
-    async def seen(self, revision: int) -> None:
-        """Return when the mirror shows `revision`."""
-        await self.mirror.wait_until(lambda snapshot: snapshot.revision >= revision)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task of the connection's own, which ends with it."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    async def close(self) -> None:
-        """Give everything up, and stop. Whoever holds or waits in another task gets NotLeader or StoreUnreachable."""
-        self._closed = True
-        try:
-            with self.times.giving_up(), contextlib.suppress(TimeoutError):
-                await self.times.by(self.times.limit(self._longest_s + CLOSE_SPARE_S), self._give_up())
-        finally:
-            await self.desk.close(hand_over=False)
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _give_up(self) -> None:
-        await asyncio.gather(*(unit.leave() for unit in self._units), return_exceptions=True)
-        await self.desk.close(hand_over=True)
-
-    async def _withdraw(self, standing: Standing) -> None:
-        await standing.candidate.withdraw()
-        self.standings.remove(standing)
-        await standing.candidate.close()
-
-    def _saw(self, snapshot: MirrorSnapshot) -> None:
-        for standing in list(self.standings):
-            standing.candidate.saw(standing.show(snapshot))
+        return Settings(self.workings.mirror, read)
 
     def _timing(self, lease_s: int | None) -> Timing:
         timing = Timing.for_lease(self._lease_s if lease_s is None else lease_s)
-        traits = self.store.traits
+        traits = self.workings.store.traits
         if not traits.least_ttl_s <= timing.ttl_s <= traits.most_ttl_s:
             raise BadInput(
-                f"{self.store.url} has leases from {traits.least_ttl_s} s to {traits.most_ttl_s} s, not {timing.ttl_s} s"
+                f"{self.workings.store.url} has leases from {traits.least_ttl_s} s to {traits.most_ttl_s} s, not {timing.ttl_s} s"
             )
         return timing
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Unsure):
-            task.get_loop().call_exception_handler({"message": "giving an office up has failed", "exception": error})
 
 
 def _host() -> str:

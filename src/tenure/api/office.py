@@ -19,11 +19,15 @@ from tenure.office.timing import Timing
 
 if TYPE_CHECKING:
     from tenure.api.connection import Connection
+    from tenure.api.workings import Workings
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Who holds an office, as the store's keys show it: for people and for finding the leader, not for acting as one."""
+    """Who holds an office, as the store's keys show it: for people and for finding the leader, not for acting as one.
+
+    Fields: `unit`, `machine`, `term`, and `since`, a time for people.
+    """
 
     unit: str
     machine: str
@@ -34,7 +38,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class PastTerm:
-    """A term that is over. Times are wall-clock text for people."""
+    """A term that is over. Fields: `number`, `unit`, `machine`, `began`, `ended`, `how`; times are text for people."""
 
     number: int
     unit: str
@@ -48,8 +52,8 @@ class PastTerm:
 class Term:
     """One uninterrupted holding of an office, as the body of `hold` sees it. All of it can be asked from any thread."""
 
-    def __init__(self, connection: Connection, standing: Standing, number: int) -> None:
-        self._connection, self._candidate = connection, standing.candidate
+    def __init__(self, workings: Workings, standing: Standing, number: int) -> None:
+        self._workings, self._candidate = workings, standing.candidate
         self._over = False
         self.number = number
         """The term's number: the fencing token. It grows with each term of the office and never repeats."""
@@ -74,7 +78,7 @@ class Term:
         Promises: nobody else holds the office for so long, unless this term is ended on purpose, which waits for the
         block. It is computed from this host's clocks alone, so it is right also while the event loop hangs.
         """
-        now = self._connection.now()
+        now = self._workings.now()
         machine = self._candidate.machine
         if self._over or machine.term != self.number or not machine.believes(now):
             self._over = True
@@ -98,7 +102,7 @@ class BaseOffice(ABC):
     """What an office of its own and an application's "leader" have in common."""
 
     def __init__(self, connection: Connection, name: str) -> None:
-        self._connection = connection
+        self._connection, self._workings = connection, connection.workings
         self.name = name
         self._standing: Standing | None = None
 
@@ -108,24 +112,19 @@ class BaseOffice(ABC):
         return self._connection
 
     @property
-    def standing(self) -> Standing | None:
-        """The candidacy; None: this program isn't a candidate."""
-        return self._standing
-
-    @property
     def holder(self) -> Holding | None:
         """Who holds it, as the newest snapshot shows; None: vacant.
 
         Promises: nothing about the next instant. To act as the holder, be it: `hold`, or `is_leader`.
         """
-        return holding(self._state(self._connection.snapshot))
+        return holding(self._state(self._workings.snapshot))
 
     @property
     def history(self) -> list[PastTerm]:
         """The terms that are over, oldest first; the last hundred."""
         return [
             PastTerm(record.number, record.unit, record.machine, record.began, record.ended, record.how)
-            for record in self._state(self._connection.snapshot).history
+            for record in self._state(self._workings.snapshot).history
         ]
 
     async def changes(self) -> AsyncGenerator[Holding | None, None]:
@@ -134,7 +133,7 @@ class BaseOffice(ABC):
         Promises: the newest where several changes came while nobody looked. Cancelling: at any time. Raises: nothing.
         """
         shown: list[Holding | None] = []
-        async with aclosing(self._connection.mirror.after(-1)) as snapshots:
+        async with aclosing(self._workings.mirror.after(-1)) as snapshots:
             async for snapshot in snapshots:
                 now = holding(self._state(snapshot))
                 if shown != [now]:
@@ -155,7 +154,7 @@ class BaseOffice(ABC):
             answer = await sure_answer(standing, for_s)
             if answer.verdict != "yes":
                 break
-            if answer.print_until is not None and not answer.print_until.reached(self._connection.now()):
+            if answer.print_until is not None and not answer.print_until.reached(self._workings.now()):
                 return True
         return False
 
@@ -197,13 +196,13 @@ class Office(BaseOffice):
         Cancelling: leaves at once; what is held is given up behind it.
         Raises: NotLeader when the term has ended before the block, which was cancelled. TimedOut: it is held by others.
         """
-        times, lost = self._connection.times, True
+        times, lost = self._workings.times, True
         patience = times.patience(timeout_s)
         standing = await self._join_in(patience)
         try:
-            async with held(standing, times, self._connection.mirror, patience) as number:
+            async with held(standing, times, self._workings.mirror, patience) as number:
                 try:
-                    yield Term(self._connection, standing, number)
+                    yield Term(self._workings, standing, number)
                 finally:
                     lost = standing.candidate.term != number
         finally:
@@ -215,7 +214,7 @@ class Office(BaseOffice):
         """The candidacy, with one more body. Raises TimedOut."""
         try:
             # Whoever leaves last ends it, and may do so before this task runs again.
-            while (standing := await self._connection.times.by(patience.limit, self._stand())) is not self._standing:
+            while (standing := await self._workings.times.by(patience.limit, self._stand())) is not self._standing:
                 pass
             standing.bodies += 1
             return standing
@@ -228,17 +227,17 @@ class Office(BaseOffice):
     async def _stand(self) -> Standing:
         """The candidacy: begun if there is none, once the one before has ended, so that others come first."""
         async with self._beginning:
-            connection = self._connection
+            workings = self._workings
             if self._standing is None and self._leaving is not None:
                 await wait_for(self._leaving)
-            connection.check_open()
+            workings.check_open()
             if self._standing is not None:
                 return self._standing
-            session = await connection.desk.session(f"offices of {self._timing.ttl_s} s", self._timing)
-            me = connection.new_candidate()
-            keys = office_keys(connection.layout, self.name, me)
-            self._standing = connection.begin(
-                session, keys, me, lambda snapshot: office_view(snapshot, connection.layout, self.name), self._priority
+            session = await workings.desk.session(f"offices of {self._timing.ttl_s} s", self._timing)
+            me = workings.new_candidate()
+            keys = office_keys(workings.layout, self.name, me)
+            self._standing = workings.begin(
+                session, keys, me, lambda snapshot: office_view(snapshot, workings.layout, self.name), self._priority
             )
             return self._standing
 
@@ -247,12 +246,12 @@ class Office(BaseOffice):
         standing, self._standing = self._standing, None
         if standing is None:
             return
-        self._leaving = self._connection.end(standing)
+        self._leaving = self._workings.end(standing)
         if wait:
-            await self._connection.finish(self._leaving, self._timing.ttl_s)
+            await self._workings.finish(self._leaving, self._timing.ttl_s)
 
     def _state(self, snapshot: MirrorSnapshot) -> OfficeState:
-        return office_state(snapshot, self._connection.layout, self.name)
+        return office_state(snapshot, self._workings.layout, self.name)
 
 
 def holding(state: OfficeState) -> Holding | None:

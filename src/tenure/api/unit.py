@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from tenure.api.acknowledgements import Acknowledgements
 from tenure.api.candidacies import Standing, held
 from tenure.api.office import BaseOffice, Term
 from tenure.api.settings import Settings
@@ -34,7 +35,7 @@ class UnitTerm(Term):
     """A term as leader, as the body of `unit.hold` sees it: what is written through it lands in this term, or never."""
 
     def __init__(self, unit: Unit, standing: Standing, number: int) -> None:
-        super().__init__(unit.connection, standing, number)
+        super().__init__(unit.connection.workings, standing, number)
         self._unit = unit
 
     async def write_settings(self, changes: Mapping[str, str]) -> None:
@@ -61,10 +62,12 @@ class Unit(BaseOffice):
         self._leaving: asyncio.Task[None] | None = None
         self._status: UnitStatus | None = None
         self._bag: dict[str, str] = {}
-        self.settings = Settings(connection.mirror, self._read_settings)
+        self.settings = Settings(connection.workings.mirror, self._read_settings)
         """The leader settings of the application."""
-        self.application_databag = Settings(connection.mirror, self._read_application_bag)
+        self.application_databag = Settings(connection.workings.mirror, self._read_application_bag)
         """What leaders have said on the application's behalf."""
+        self.acknowledgements = Acknowledgements(self)
+        """Settings in versions that each unit acknowledges."""
 
     def __repr__(self) -> str:
         return f"<unit {self.unit}>"
@@ -82,7 +85,7 @@ class Unit(BaseOffice):
     @property
     def members(self) -> list[str]:
         """The units that are there now, this one too, by number. A charm's unit whose agent is lost is a member all the same."""
-        return [str(unit) for unit in members(self._connection.view(), self.application)]
+        return [str(unit) for unit in members(self._workings.view(), self.application)]
 
     @property
     def leader(self) -> str | None:
@@ -97,7 +100,7 @@ class Unit(BaseOffice):
 
     def databag_of(self, unit: str) -> Mapping[str, str]:
         """What another unit of the application says there; empty when it isn't there."""
-        relation = self._connection.view().relations.get(self._relation())
+        relation = self._workings.view().relations.get(self._relation())
         found = None if relation is None else next(
             (relation.unit_bag(name) for name in relation.members(self.application) if str(name) == unit), None
         )  # fmt: skip
@@ -115,11 +118,11 @@ class Unit(BaseOffice):
         Raises: NotLeader when the term has ended before the block, which was cancelled. TimedOut: another one leads.
             NoSuchThing when the unit has left, or was removed.
         """
-        standing, times, lost = self._joined(), self._connection.times, True
+        standing, times, lost = self._joined(), self._workings.times, True
         patience = times.patience(timeout_s)
         standing.bodies += 1
         try:
-            async with held(standing, times, self._connection.mirror, patience) as number:
+            async with held(standing, times, self._workings.mirror, patience) as number:
                 try:
                     yield UnitTerm(self, standing, number)
                 finally:
@@ -127,8 +130,8 @@ class Unit(BaseOffice):
         finally:
             standing.bodies -= 1
             if not lost and not standing.bodies:
-                release = self._connection.spawn(standing.candidate.release())
-                await self._connection.finish(release, self._place.timing.ttl_s)
+                release = self._workings.spawn(standing.candidate.release())
+                await self._workings.finish(release, self._place.timing.ttl_s)
 
     async def write_settings(self, changes: Mapping[str, str], *, term: int | None = None) -> None:
         """Change leader settings, all of the group or none; an empty text removes its name.
@@ -140,23 +143,23 @@ class Unit(BaseOffice):
         """
         standing = self._joined()
         fence = standing.candidate.fence(self._term(standing, term))
-        connection = self._connection
+        workings = self._workings
         async with self._writing:
-            base = self._application(connection.snapshot).settings_item
-            key = connection.layout.settings(self.application)
-            written = await write_settings(connection.store, key, fence, base, changes)
-            await connection.seen(written.revision)
+            base = self._application(workings.snapshot).settings_item
+            key = workings.layout.settings(self.application)
+            written = await write_settings(workings.store, key, fence, base, changes)
+            await workings.seen(written.revision)
 
     async def write_application_databag(self, changes: Mapping[str, str], *, term: int | None = None) -> None:
         """Say something on the application's behalf on its peer relation; promises and raises as `write_settings`."""
         standing = self._joined()
         fence = standing.candidate.fence(self._term(standing, term))
-        connection, number = self._connection, self._relation()
+        workings, number = self._workings, self._relation()
         async with self._writing:
-            key = connection.layout.application_bag(number, self.application)
-            change = BagChange(key, connection.snapshot.get(key), changes)
-            revision = await write_bags(connection.store, [change], fence=fence)
-            await connection.seen(revision or 0)
+            key = workings.layout.application_bag(number, self.application)
+            change = BagChange(key, workings.snapshot.get(key), changes)
+            revision = await write_bags(workings.store, [change], fence=fence)
+            await workings.seen(revision or 0)
 
     async def write_databag(self, changes: Mapping[str, str]) -> None:
         """Say something as this unit on its peer relation; an empty text removes its name.
@@ -166,12 +169,12 @@ class Unit(BaseOffice):
         Raises: NoSuchThing when the unit has left. BadInput when the application has no peer relation, or for a text that isn't UTF-8.
         """
         self._joined()
-        key = self._connection.layout.unit_bag(self._relation(), self._place.unit)
+        key = self._workings.layout.unit_bag(self._relation(), self._place.unit)
         bag = merged(self._bag, changes)
         value = _encoded(bag)
         self._bag = bag
         self._session.keep(key, value)
-        await self._connection.mirror.wait_until(lambda snapshot: _has(snapshot, key, value) or self._bag is not bag)
+        await self._workings.mirror.wait_until(lambda snapshot: _has(snapshot, key, value) or self._bag is not bag)
 
     async def say(self, status: str, message: str = "") -> None:
         """The unit's status, for `tenure status`: `active`, `waiting`, `blocked`, `maintenance`, and a sentence.
@@ -181,22 +184,20 @@ class Unit(BaseOffice):
         self._joined()
         said = Said(status=status, message=message, since=now_text())
         self._status = kept = UnitStatus(workload=said, agent=Said(status="idle"))
-        key, value = self._connection.layout.unit_status(self._place.unit), encode(kept)
+        key, value = self._workings.layout.unit_status(self._place.unit), encode(kept)
         self._session.keep(key, value)
-        await self._connection.mirror.wait_until(
-            lambda snapshot: _has(snapshot, key, value) or self._status is not kept
-        )
+        await self._workings.mirror.wait_until(lambda snapshot: _has(snapshot, key, value) or self._status is not kept)
 
     # ---- for the connection
 
-    async def enter(self) -> None:
+    async def _enter(self) -> None:
         """Be there: with a record, a databag in each peer relation, and as a candidate."""
-        connection, layout, name = self._connection, self._connection.layout, self._place.unit
+        workings, layout, name = self._workings, self._workings.layout, self._place.unit
         key = layout.unit_info(name)
         self._session.keep(key, encode(UnitRecord(program=self._program)))
         for number in self._place.peer_relations.values():
             self._session.keep(layout.unit_bag(number, name), _encoded({}))
-        await connection.mirror.wait_until(lambda snapshot: snapshot.get(key) is not None)
+        await workings.mirror.wait_until(lambda snapshot: snapshot.get(key) is not None)
         keys = OfficeKeys(
             name=self.name,
             holder=layout.holder(self.application, LEADER_OFFICE),
@@ -206,37 +207,37 @@ class Unit(BaseOffice):
             unit_info="",
             present=layout.unit_present(name),
         )
-        self._standing = connection.begin(self._session, keys, self.unit, self._show)
-        self._stop_looking = connection.mirror.on_change(self._look)
-        self._look(connection.snapshot)
+        self._standing = workings.begin(self._session, keys, self.unit, self._show)
+        self._stop_looking = workings.mirror.on_change(self._look)
+        self._look(workings.snapshot)
 
-    def leave(self) -> asyncio.Task[None]:
+    def _leave(self) -> asyncio.Task[None]:
         """Give the office up and go, whatever becomes of the caller."""
         if self._leaving is None:
-            self._leaving = self._connection.spawn(self._leave())
+            self._leaving = self._workings.spawn(self._go())
         return self._leaving
 
-    async def _leave(self) -> None:
+    async def _go(self) -> None:
         standing, self._standing = self._standing, None
         if standing is None:
             return
         self._stop_looking()
-        await self._connection.end(standing)
-        layout, name = self._connection.layout, self._place.unit
+        await self._workings.end(standing)
+        layout, name = self._workings.layout, self._place.unit
         for number in self._place.peer_relations.values():
             await self._session.drop(layout.unit_bag(number, name))
         await self._session.drop(layout.unit_status(name))
         await self._session.drop(layout.unit_info(name))
         if self._dying.is_set():
-            await end_application_if_empty(self._connection.store, layout, self.application)
+            await end_application_if_empty(self._workings.store, layout, self.application)
 
     def _look(self, snapshot: MirrorSnapshot) -> None:
-        item = snapshot.get(self._connection.layout.unit_info(self._place.unit))
+        item = snapshot.get(self._workings.layout.unit_info(self._place.unit))
         if item is None or item.lease or self._dying.is_set():
             return
         if decode(UnitRecord, item.value, item.key).life == "dying":
             self._dying.set()
-            self.leave()
+            self._leave()
 
     def _show(self, snapshot: MirrorSnapshot) -> OfficeView:
         found = self._found(snapshot)
@@ -264,14 +265,14 @@ class Unit(BaseOffice):
         return numbers[0]
 
     def _found(self, snapshot: MirrorSnapshot) -> ApplicationView | None:
-        layout = self._connection.layout
+        layout = self._workings.layout
         segment = snapshot.segment(layout.application(self.application))
         if segment is None or layout.application_info(self.application) not in segment.items:
             return None
         return ModelView(snapshot, layout).application(self.application)
 
     def _application(self, snapshot: MirrorSnapshot) -> ApplicationView:
-        return ModelView(snapshot, self._connection.layout).application(self.application)
+        return ModelView(snapshot, self._workings.layout).application(self.application)
 
     def _state(self, snapshot: MirrorSnapshot) -> OfficeState:
         found = self._found(snapshot)
@@ -282,7 +283,7 @@ class Unit(BaseOffice):
         return ({}, None) if found is None else (found.settings, found.settings_item)
 
     def _read_application_bag(self, snapshot: MirrorSnapshot) -> tuple[Mapping[str, str], Item | None]:
-        item = snapshot.get(self._connection.layout.application_bag(self._relation(), self.application))
+        item = snapshot.get(self._workings.layout.application_bag(self._relation(), self.application))
         return ({}, None) if item is None else (decode(Databag, item.value, item.key).values, item)
 
 

@@ -143,14 +143,14 @@ class World:
 
     def _store_of(self, who: Who | Connection) -> CuttableStore:
         connection = who if isinstance(who, Connection) else who.connection
-        store = connection.store
+        store = connection.workings.store
         if not isinstance(store, CuttableStore) or id(store) not in self._stores:
             raise BadInput("this belongs to another world", hint="connect to the world's url")
         return store
 
     def _candidate(self, who: Who) -> Candidate:
         self._store_of(who)
-        standing: Standing | None = who.standing
+        standing: Standing | None = who._standing
         if standing is None:
             raise BadInput(
                 f"nobody waits for {who.name} here", hint="an office's hold must be under way in another task"
@@ -160,7 +160,7 @@ class World:
     def _holder(self, candidate: Candidate) -> Candidate | None:
         """The candidacy that holds the office, in whichever connection it is."""
         for connection in self._held.connections:
-            for standing in connection.standings:
+            for standing in connection.workings.standings:
                 other = standing.candidate
                 if other.keys.holder == candidate.keys.holder and other.term is not None:
                     return other
