@@ -92,6 +92,8 @@ class Checks:
         # A process that stood still between its decision and this has no belief any more, by its own clocks.
         if over and not self._early and term not in watch.excused and seat.believes():
             raise Violation(ONE_HOLDER, f"{seat.unit} believes in term {term} of {office.name}, which is over")
+        if seat.believes():
+            self._no_work_left(office, term)
         watch.believers[seat] = term
         if len(watch.believers) > 1:
             self._loop.crowded[office] = lambda: self._one_believer(office)
@@ -139,7 +141,8 @@ class Checks:
             if new.mod_revision <= watch.greatest:
                 raise Violation(GROWS, f"{office.name}: term {new.mod_revision} after {watch.greatest}")
             watch.greatest = new.mod_revision
-            self._no_work_left(office, new.mod_revision)
+            if not self._early:
+                self._no_work_left(office, new.mod_revision)
         if old is None:
             return
         if new is not None:
