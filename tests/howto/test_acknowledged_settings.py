@@ -87,6 +87,7 @@ def test_a_change_reaches_every_member_and_the_leader_knows(world, root, charm):
     deploy(world, root / "examples" / charm)
     world.tenure("config", "web", "colour=blue")
     everywhere(world, 2)
+    world.tenure("wait", "web", "--for", "acknowledged", "--timeout", "10s")
     assert {colour(world, f"web/{number}") for number in range(3)} == {"blue"}
     document = application(world)["settings"]
     assert document["message"] == "version 2 of the settings is acknowledged by 3 of 3"
@@ -101,6 +102,8 @@ def test_a_unit_that_dies_is_missing_until_it_is_back_or_removed(world, root, ch
     world.tenure("config", "web", "colour=blue")
     until(lambda: asked(world)["version"] == 2 and list(asked(world)["missing"]) == [away], within_s=20)
     until(lambda: why(world, away).startswith("agent lost for "), within_s=30, what="the lost agent is seen")
+    late = world.tenure("wait", "web", "--for", "acknowledged", "--timeout", "0.1s", code=124)
+    assert f"acknowledged by 2 of 3; {away}: agent lost" in late
     assert f"{away}: agent lost for " in world.tenure("status", "web")
     world.start(f"m{away[-1]}")
     everywhere(world, 2)

@@ -90,10 +90,7 @@ class Hook:
         try:
             if self.tools.is_leader():
                 turns.begin(operation)
-                turns.advance()
-            turns.run(run, check=lambda: healthy)
-            if self.tools.is_leader():
-                turns.advance()
+            turns.step(run, check=lambda: healthy)
         except charm.NotLeader:
             pass
 

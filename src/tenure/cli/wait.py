@@ -1,4 +1,4 @@
-"""tenure wait APP --for active|idle|leader: a script's way to wait.
+"""tenure wait APP --for active|idle|leader|acknowledged: a script's way to wait.
 
 Exits 0 once it is so; 2 when there is no such application; 3; 124 when --timeout passed.
 """
@@ -14,7 +14,7 @@ from tenure.cli import shared, values
 if TYPE_CHECKING:
     from tenure.model.view import ModelView
 
-_FOR = ("active", "idle", "leader")
+_FOR = ("active", "idle", "leader", "acknowledged")
 
 
 @shared.command()
@@ -27,7 +27,7 @@ async def command(settings: shared.Settings, application: str, wanted: tuple[str
     """Wait until an application is active or idle, or has a leader.
 
     active: each unit says so of its workload. idle: each unit's agent has nothing to do, and no hook is in error.
-    leader: a unit holds the office.
+    leader: a unit holds the office. acknowledged: each member has applied the version of the settings that is published.
 
     \b
     Examples:
@@ -55,6 +55,12 @@ def _missing(view: ModelView, application: str, wanted: tuple[str, ...]) -> str:
         return f"nobody leads {application}"
     if wanted == ("leader",):
         return ""
+    if "acknowledged" in wanted:
+        from tenure.howto.acknowledged import roll_out
+
+        come = roll_out(view, application)
+        if come is None or come.missing:
+            return come.sentence if come is not None else f"the settings of {application} have no version"
     if not found.units:
         return f"{application} has no units"
     for unit in found.units.values():

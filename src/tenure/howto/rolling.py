@@ -6,10 +6,8 @@
     restarts = RollingOperation(charm, "members")
 
     if charm.is_leader():
-        restarts.begin(charm.config_get("restart-token"))
-    restarts.run(restart, check=is_healthy)
-    if charm.is_leader():
-        restarts.advance()
+        restarts.begin(charm.config_get("restart"))
+    waiting = restarts.step(restart, check=is_healthy)
 
 Call it in leader-elected, leader-settings-changed, config-changed, update-status and the peer relation's -created,
 -joined, -changed and -departed. Python 3.8 or newer; it calls nothing but hook tools, so it works under Juju, too.
@@ -71,6 +69,21 @@ class RollingOperation:
         # Whose turn it is stays so: the former operation may be running there still, and two of them would be at it.
         self._tools.leader_set({OPERATION: operation})
         return True
+
+    def step(self, operation: Callable[[], object], check: Callable[[], object] | None = None) -> list[Waiting]:
+        """What is to be done in this hook: `run`, and on the leader `advance` before and after it; returns what the last one says.
+
+        A leader that is deposed meanwhile leaves the rest to the next one.
+        """
+        self._advance_if_leader()
+        self.run(operation, check)
+        return self._advance_if_leader()
+
+    def _advance_if_leader(self) -> list[Waiting]:
+        try:
+            return self.advance() if self._tools.is_leader() else []
+        except self._tools.NotLeader:
+            return []
 
     def run(self, operation: Callable[[], object], check: Callable[[], object] | None = None) -> bool:
         """Call `operation()` if it is this unit's turn, then `check()`; returns whether this unit has done it.
