@@ -236,6 +236,25 @@ def test_the_second_agent_on_a_state_folder_refuses_and_names_the_first(world: W
     assert first.poll() is None
 
 
+def test_an_agent_on_a_copy_of_the_state_folder_is_refused_and_the_term_stays_with_the_first(world: World) -> None:
+    leader, _ = two(world)
+    first, unit = world.agents[leader], f"web/{leader[1:]}"
+    copy = shutil.copytree(world.folder / leader, world.folder / "copy")
+    second = world.start(leader, state=copy)
+    assert second.wait(20) == 1
+    assert f"has an agent already: process {first.pid} on " in (world.folder / f"{leader}.err").read_text()
+    assert first.poll() is None
+    assert world.tenure("leader", "web").strip() == unit
+
+
+def test_a_state_folder_of_another_machine_is_refused_and_its_terms_run_out(world: World) -> None:
+    leader, minion = two(world)
+    world.kill(leader)
+    assert world.start("m9", state=world.folder / leader).wait(20) == 2
+    assert f'belongs to machine "{leader}"' in (world.folder / "m9.err").read_text()
+    world.event(minion, event="hook-started", hook="leader-elected")
+
+
 def test_a_state_folder_of_another_model_is_refused(world: World) -> None:
     world.start("m0")
     world.end("m0")

@@ -1,8 +1,9 @@
-"""An agent's folder: one agent at a time, one model for ever."""
+"""An agent's folder: one agent at a time, one machine and one model for ever, and no copy of it is the same."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,24 +23,47 @@ def test_a_second_agent_on_the_folder_is_refused_with_the_first_one_s_pid(tmp_pa
 
 def test_the_folder_keeps_its_identity(tmp_path: Path) -> None:
     state = StateDir(tmp_path)
-    identity = state.identify("model-1")
-    assert state.identify("model-1") == identity
+    identity = state.identify("model-1", "m0")
+    assert state.identify("model-1", "m0") == identity
     state.close()
 
 
 def test_the_folder_of_another_model_is_refused(tmp_path: Path) -> None:
     state = StateDir(tmp_path)
-    state.identify("model-1")
+    state.identify("model-1", "m0")
     with pytest.raises(BadInput, match="belongs to another model"):
-        state.identify("model-2")
+        state.identify("model-2", "m0")
     state.close()
+
+
+def test_the_folder_of_another_machine_is_refused(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    state.identify("model-1", "m0")
+    with pytest.raises(BadInput, match='belongs to machine "m0"'):
+        state.identify("model-1", "m1")
+    state.close()
+
+
+def test_a_copied_folder_is_another_one_and_has_no_part_in_the_leases_of_the_first(tmp_path: Path) -> None:
+    state = StateDir(tmp_path / "m0")
+    identity = state.identify("model-1", "m0")
+    state.desk.mkdir()
+    (state.desk / "desk.json").write_text("{}")
+    shutil.copytree(tmp_path / "m0", tmp_path / "copy")
+    copy = StateDir(tmp_path / "copy")
+    assert copy.identify("model-1", "m0") not in (identity, "")
+    assert not copy.desk.exists()
+    assert state.identify("model-1", "m0") == identity
+    assert state.desk.exists()
+    for folder in (state, copy):
+        folder.close()
 
 
 def test_an_identity_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     state = StateDir(tmp_path)
     (tmp_path / "identity").write_text("{")
     with pytest.raises(BadInput, match="identity can't be read"):
-        state.identify("model-1")
+        state.identify("model-1", "m0")
     state.close()
 
 

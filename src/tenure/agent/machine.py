@@ -266,7 +266,7 @@ async def serve(options: Options) -> int:
         closing.push_async_callback(store.close)
         layout = Layout(options.model)
         info = await ensure_model(store, layout)
-        identity = state.identify(info.uuid)
+        identity = state.identify(info.uuid, options.machine)
         clock = KernelClock()
         alarm = Alarm(clock)
         closing.callback(alarm.close)

@@ -1,7 +1,7 @@
-"""An agent's folder on its host: one agent at a time, one model for ever, a folder for each unit.
+"""An agent's folder on its host: one agent at a time, one machine and one model for ever, a folder for each unit.
 
 STATE/lock                            held by the agent, with its pid in it
-STATE/identity                        this folder's own id, and the model's that it belongs to
+STATE/identity                        this folder's own id, and the machine and the model that it belongs to
 STATE/desk/                           what sessions and terms must remember
 STATE/log/agent.log
 STATE/agents/unit-web-0/charm         the charm, as its hooks see it
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -28,6 +29,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     identity: str
     model_uuid: str
+    machine: str
+    place: tuple[int, int]
+    """The folder's device and inode: another folder's tell that this is a copy."""
 
 
 class StateDir:
@@ -80,21 +84,35 @@ class StateDir:
             return sorted(path.name for path in (self.path / "agents").iterdir() if path.name.startswith("unit-"))
         return []
 
-    def identify(self, model_uuid: str) -> str:
-        """This folder's own id, made once. Raises BadInput when the folder belongs to another model."""
+    def identify(self, model_uuid: str, machine: str) -> str:
+        """This folder's own id, made once. Raises BadInput when the folder belongs to another model or machine.
+
+        A copy of a folder is a folder of its own: it gets another id, and has no part in the leases and terms of the
+        one that it was copied from, which another agent may hold.
+        """
         path = self.path / "identity"
+        about = self.path.stat()
+        place = (about.st_dev, about.st_ino)
         try:
             known = msgspec.json.decode(path.read_bytes(), type=Identity)
         except FileNotFoundError:
-            known = Identity(identity=str(uuid.uuid4()), model_uuid=model_uuid)
-            beside = path.with_name("identity.new")
-            beside.write_bytes(msgspec.json.encode(known))
-            beside.replace(path)
+            known = None
         except msgspec.MsgspecError as error:
             raise BadInput(f"{path} can't be read: {error}", hint="use another --state-dir") from None
-        if known.model_uuid != model_uuid:
+        if known is not None and known.model_uuid != model_uuid:
             raise BadInput(
                 f"the state folder {self.path} belongs to another model or store: its units would be taken for ours",
                 hint="use another --state-dir, or remove the folder when that model is no more",
             )
+        if known is not None and known.machine != machine:
+            raise BadInput(
+                f'the state folder {self.path} belongs to machine "{known.machine}": what its units hold would be kept for ever',
+                hint=f"use another --state-dir, or --machine {known.machine}",
+            )
+        if known is None or known.place != place:
+            shutil.rmtree(self.desk, ignore_errors=True)
+            known = Identity(identity=str(uuid.uuid4()), model_uuid=model_uuid, machine=machine, place=place)
+            beside = path.with_name("identity.new")
+            beside.write_bytes(msgspec.json.encode(known))
+            beside.replace(path)
         return known.identity
