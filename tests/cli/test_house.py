@@ -161,6 +161,16 @@ def test_each_shell_gets_its_completion(tenure: Tenure, shell: str) -> None:
     assert done.out.split() == ["plain,remove-unit", "plain,remove-application"]
 
 
+@pytest.mark.parametrize(
+    "arguments", ["wait web", "wait web --for x", "completion", "leader", "agent", "status --format xml", "nonsense"]
+)
+def test_wrong_usage_is_one_line_and_a_hint(tenure: Tenure, arguments: str) -> None:
+    done = tenure(*arguments.split(), code=2)
+    error, hint = done.err.splitlines()
+    assert error.startswith("error: ")
+    assert hint.startswith("hint: see: tenure")
+
+
 @pytest.mark.parametrize("unit", ["web", "web/", "web/x", "web/01", "/0", "web/0/1", "We/0"])
 def test_what_is_no_units_name_is_refused_before_the_store_is_asked(tenure: Tenure, unit: str) -> None:
     done = tenure("remove-unit", unit, code=2, TENURE_STORE="sqlite:///nowhere/x.db")

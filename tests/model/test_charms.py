@@ -35,6 +35,9 @@ def test_a_charm_says_its_name_its_relations_and_its_options(charm_folder: Path)
         ("metadata.yaml", "name: web\n\tx: 1\n", r"metadata\.yaml, line 2: this is not YAML"),
         ("metadata.yaml", "summary: x\n", r'metadata\.yaml: "name" is missing'),
         ("metadata.yaml", "", r'metadata\.yaml: "name" is missing'),
+        ("metadata.yaml", "name: web\nsummary: a\0b\n", r"metadata\.yaml, line 2: this is not YAML"),
+        ("metadata.yaml", "name: web\nname: db\n", r'metadata\.yaml, line 2: "name" is there twice'),
+        ("config.yaml", "options:\n  a: {}\n  b: {}\n  a: {}\n", r'config\.yaml, line 4: "a" is there twice'),
         ("metadata.yaml", "- name\n", r"metadata\.yaml, line 1: the file must be a mapping"),
         ("metadata.yaml", "summary: x\nname: Web_1\n", r'metadata\.yaml, line 2: "Web_1" is not a charm\'s name'),
         ("metadata.yaml", "name: 5\n", r'metadata\.yaml, line 1: "name" must be a text'),
@@ -63,10 +66,18 @@ def test_a_broken_file_is_named_with_the_line(charm_folder: Path, file: str, tex
         read_charm(charm_folder)
 
 
-@pytest.mark.parametrize("content", [b"name: \xff\xfe\n", b"\x00\x01", b"name: web\nx: \x07\n"])
-def test_a_file_that_is_no_text_is_named(charm_folder: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"name: \xff\xfe\n", "line 1: this is not UTF-8"),
+        (b"name: web\nx: \xe9\n", "line 2: this is not UTF-8"),
+        (b"\x00\x01", "line 1: this is not YAML"),
+        (b"name: web\nx: \x07\n", "line 2: this is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named_with_the_line(charm_folder: Path, content: bytes, says: str) -> None:
     (charm_folder / "metadata.yaml").write_bytes(content)
-    with pytest.raises(BadInput, match=r"metadata\.yaml"):
+    with pytest.raises(BadInput, match=rf"metadata\.yaml, {says}"):
         read_charm(charm_folder)
 
 

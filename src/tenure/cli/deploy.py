@@ -54,7 +54,7 @@ async def command(
 
     ttl_s = TTL_S if lease is None else lease
     if ttl_s != int(ttl_s) or ttl_s < 1:
-        raise BadInput(f"a lease of {ttl_s:g} s", hint="whole seconds, at least one: --lease 6s")
+        raise BadInput(f"a lease of {ttl_s:g} s can't be had", hint="whole seconds, at least one: --lease 6s")
     timing = Timing.for_lease(int(ttl_s), guarantee)
     set_options = values.assignments(config)
     read = read_charm(charm)

@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(error.format_message(), err=True)
         return 2
     except click.ClickException as error:
-        return _said(error.format_message(), _usage_hint(error), 2)
+        return _said(" ".join(error.format_message().split()), _usage_hint(error), 2)
     except click.exceptions.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):

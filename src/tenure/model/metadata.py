@@ -109,14 +109,22 @@ class _Document:
     @classmethod
     def read(cls, path: Path) -> _Document:
         try:
-            text = path.read_bytes().decode("utf-8")
+            data = path.read_bytes()
+            text = data.decode("utf-8")
             root = yaml.compose(text, Loader=yaml.SafeLoader)
+            _refuse_names_given_twice(path, root)
             value = yaml.safe_load(text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f"{path}, line {mark.line + 1}" if mark else str(path)
             raise BadInput(f"{where}: this is not YAML: {error.problem or error.context}") from None
-        except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise BadInput(f"{path}, line {line}: this is not UTF-8", hint="save the file as UTF-8") from None
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise BadInput(f"{path}, line {line}: this is not YAML: {error.reason}") from None
+        except (yaml.YAMLError, ValueError) as error:
             raise BadInput(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
         except OSError as error:
             raise BadInput(f"{path} can't be read: {error.strerror}") from None
@@ -168,3 +176,24 @@ class _Document:
                 break
             line, node = found[-1][0].start_mark.line + 1, found[-1][1]
         return line
+
+
+def _refuse_names_given_twice(path: Path, root: yaml.Node | None) -> None:
+    """Raises BadInput: PyYAML would keep the last value of a name and drop the others without a word."""
+    nodes, seen = [root], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes.extend(node.value)
+        if isinstance(node, yaml.MappingNode):
+            names = set[tuple[str, str]]()
+            for key, value in node.value:
+                nodes.append(value)
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if (key.tag, key.value) in names:
+                    raise BadInput(f'{path}, line {key.start_mark.line + 1}: "{key.value}" is there twice')
+                names.add((key.tag, key.value))

@@ -94,7 +94,9 @@ def check(place: Place, *, must_exist: bool) -> None:
         about = os.stat(place.path)
     except FileNotFoundError:
         if must_exist:
-            raise BadInput(f"there is no store at {place.path}", hint="`tenure agent` makes one") from None
+            raise BadInput(
+                f"there is no store at {place.path}", hint="`tenure agent` and `tenure deploy` make one"
+            ) from None
         if not os.path.isdir(folder):
             raise BadInput(f"{folder} is not a folder", hint=f"mkdir -p {folder}") from None
         _check_file_system(folder, place.path)
