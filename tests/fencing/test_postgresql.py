@@ -23,14 +23,14 @@ FENCE = SqlFence("cron")
 
 
 @pytest.fixture
-def database(postgresql: str) -> Iterator[str]:
+def database(postgresql: str) -> str:
     with psycopg.connect(postgresql) as connection:
         FENCE.prepare(connection)
         FENCE.prepare(connection)
         FENCE.forget(connection)
         connection.execute("DROP TABLE IF EXISTS written")
         connection.execute("CREATE TABLE written (by text, term bigint)")
-    yield postgresql
+    return postgresql
 
 
 def write(database: str, by: str, term: int) -> None:
