@@ -26,6 +26,7 @@ PARTS = {
     "store": "what the store's calls cost",
     "election": "how soon the next leader is there",
     "settings": "how soon settings reach every unit",
+    "acknowledged": "how soon every unit has acknowledged new settings",
     "idle": "what an idle agent costs",
     "simulation": "how fast the simulation is",
 }

@@ -157,6 +157,31 @@ def test_what_they_say_is_dropped_when_they_are_ended(world: World) -> None:
     assert run(world, "--unit", "web/1", "--", "relation-get -r $(relation-ids peers) said web/0").out == ""
 
 
+def test_what_they_say_as_leader_does_not_land_when_their_term_has_ended_meanwhile(world: World) -> None:
+    two(world, **JOINS)
+    leader = world.tenure("leader", "web").strip()
+    charm = world.folder / "m0" / "agents" / f"unit-{leader.replace('/', '-')}" / "charm"
+    process = start(
+        world, "--unit", leader, "--format", "json", "--",
+        "peers=$(relation-ids peers); relation-set --app -r $peers late=1; relation-set -r $peers late=1;"
+        "touch began; until [ -e go ]; do sleep 0.05; done; leader-set late=1 || is-leader",
+    )  # fmt: skip
+    until((charm / "began").exists, within_s=20)
+    world.tenure("transfer", "web/1" if leader == "web/0" else "web/0", "--now")
+    (charm / "go").touch()
+    done = Done(process)
+    task = json.loads(done.out)[leader]
+    assert task["results"]["stdout"] == "False\n"
+    assert "not the leader" in task["results"]["stderr"]
+    assert done.code == 125
+    assert task["status"] == "failed"
+    assert task["message"].startswith("committing requested changes failed: ")
+    other = "web/1" if leader == "web/0" else "web/0"
+    said = run(world, "--unit", other, "--", f"relation-get -r $(relation-ids peers) late {leader}; leader-get late")
+    assert said.out == "", "all of it or nothing"
+    world.kill("m0")
+
+
 def test_several_units_one_after_another_or_at_once_as_json(world: World) -> None:
     two(world, **JOINS)
     assert run(world, "--application", "web", "--", "echo $JUJU_UNIT_NAME").out == "web/0: web/0\nweb/1: web/1\n"
