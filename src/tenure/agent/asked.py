@@ -41,6 +41,10 @@ class Asked:
     def look(self, *, in_error: bool) -> None:
         """See what is asked now. Nothing is awaited here."""
         self._look_for_resolved(in_error)
+        self.look_for_transfers()
+
+    def look_for_transfers(self) -> None:
+        """See whether leadership is to be handed over: also while a hook runs, for one that hangs must not hold it up."""
         if self._candidate.term is not None:
             self._look_for_transfers()
 

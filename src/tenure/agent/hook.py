@@ -10,6 +10,7 @@ Kind = Literal[
     "install",
     "leader-elected",
     "leader-settings-changed",
+    "leader-deposed",
     "config-changed",
     "start",
     "update-status",

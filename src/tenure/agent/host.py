@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tenure.agent.bags import LastBags
 from tenure.agent.losses import Losses
@@ -16,8 +17,12 @@ from tenure.clock import Clock
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
 from tenure.model.view import ModelView
+from tenure.names import UnitName
 from tenure.office.driver import Desk
 from tenure.store.api import Store
+
+if TYPE_CHECKING:
+    from tenure.agent.guarding import UnitGuard
 
 
 @dataclass(slots=True)
@@ -41,6 +46,8 @@ class Host:
     """One hook at a time for each machine, as in Juju."""
     bags: LastBags = field(default_factory=LastBags)
     losses: Losses = field(default_factory=Losses)
+    guards: dict[UnitName, UnitGuard] = field(default_factory=dict)
+    """Of the units whose charm has a hook leader-deposed."""
     _view: ModelView | None = None
 
     def view(self) -> ModelView:

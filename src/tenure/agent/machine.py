@@ -18,6 +18,7 @@ from tenure.agent import exec_tool, logs
 from tenure.agent.control import Control
 from tenure.agent.environment import JUJU_VERSION
 from tenure.agent.exec import Exec
+from tenure.agent.guarding import UnitGuard
 from tenure.agent.host import Host, own_addresses
 from tenure.agent.leftovers import clear_leftovers
 from tenure.agent.processes import Processes
@@ -127,7 +128,7 @@ class MachineAgent:
                 key = (found.name, found.info_item.create_revision)
                 if found.info.machine == self._host.machine and key not in self._units and key not in self._done:
                     await self._start(application, *key)
-                waiting = waiting or (found.info.machine is None and found.info.life == "alive")
+                waiting = waiting or found.info.waits_for_machine
         self._host.bags.saw(view)
         self._host.losses.saw(view.machines.keys(), self._host.clock.now())
         for run in self._units.values():
@@ -146,9 +147,13 @@ class MachineAgent:
             _log.error("%s can't be run here: %s", name, error.message)
             return
         keys = application.office_keys(name)
-        unit = UnitAgent(
-            self._host, name, revision, lambda wake: desk.candidate(session, keys, str(name), on_change=wake)
-        )
+        if application.info.deposes:
+            guard = self._host.guards[name] = UnitGuard(self._host, name, timing)
+            unit = UnitAgent(self._host, name, revision, lambda wake: guard.candidate(session, keys, wake))
+        else:
+            unit = UnitAgent(
+                self._host, name, revision, lambda wake: desk.candidate(session, keys, str(name), on_change=wake)
+            )
         task = self._spawn(unit.run())
         task.add_done_callback(lambda _: self._over((name, revision)))
         self._units[name, revision] = _Run(unit, task)
@@ -158,6 +163,7 @@ class MachineAgent:
         # The mirror may show the unit for a moment longer: it isn't to be run again.
         self._done.add(key)
         self._units.pop(key, None)
+        self._host.guards.pop(key[0], None)
 
     def _say_once(self, error: StoreBroken) -> None:
         # One record that can't be read must not end what is held: the units that it isn't about go on.

@@ -65,18 +65,26 @@ async def prepare(host: Host, name: UnitName, revision: int, candidate: Candidat
         last_bag=host.bags.of,
         lost_for_s=lambda: host.losses.seconds(host.clock.now()),
     )
-    around = Surroundings(
+    around = surroundings(host, name)
+    guard = host.guards.get(name)
+    if guard is not None:
+        guard.place = place
+    executor = Executor(host, place, around, candidate, file)
+    return Prepared(journal, file, statuses, executor)
+
+
+def surroundings(host: Host, name: UnitName) -> Surroundings:
+    """What doesn't change from one hook of the unit to the next."""
+    return Surroundings(
         unit=str(name),
-        charm=charm,
-        tools=tools,
+        charm=host.state.charm(name),
+        tools=host.state.tools(name),
         model=host.layout.model,
         model_uuid=host.model_uuid,
         machine=host.machine,
         api_address=f"{host.addresses[0]}:{API_PORT}",
         socket=host.server.environment,
     )
-    executor = Executor(host, place, around, candidate, file)
-    return Prepared(journal, file, statuses, executor)
 
 
 async def _take_up(host: Host, name: UnitName, revision: int, log: logging.Logger) -> tuple[JournalFile, Journal]:

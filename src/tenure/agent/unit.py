@@ -116,6 +116,8 @@ class UnitAgent:
                 # A dying leader goes on to its last hook; one that dies as a minion is no candidate any more.
                 self._resigned = True
                 self._spawn(self.candidate.withdraw())
+        if self._alive is not None:
+            self._alive.asked.look_for_transfers()
         if self._alive is not None and (found is None or self._forced()) and self._alive.parts.executor.running:
             self._spawn(self._alive.parts.executor.end_running())
         if self._concerns(view, application):
@@ -149,7 +151,9 @@ class UnitAgent:
         """What is needed to run commands in the unit's context now. Raises Unsure, No. Whoever calls holds the hook lock."""
         alive = self._alive
         if alive is None:
-            raise Unsure(f"{self.name} is not set up yet: nothing was run", hint="its agent's log says what it waits for")
+            raise Unsure(
+                f"{self.name} is not set up yet: nothing was run", hint="its agent's log says what it waits for"
+            )
         if alive.parts.executor.closed or self._waking.stopping:
             raise No(f"{self.name} or its agent is ending: nothing was run")
         return alive.parts, alive.journal
@@ -207,8 +211,7 @@ class UnitAgent:
                 entered = await enter_scope(self.host, self.name, self.revision, hook.relation)
                 alive.parts.executor.wrote_at = max(alive.parts.executor.wrote_at, entered)
             alive.parts.statuses.before(hook)
-            told = {number: list(known.members) for number, known in alive.journal.relations.items()}
-            ended = await alive.parts.executor.execute(alive.journal, hook, told)
+            ended = await alive.parts.executor.execute(alive.journal, hook, self._told())
         await self._after(alive, hook, ended)
 
     async def _after(self, alive: _Alive, hook: Hook, ended: Ended) -> None:
@@ -249,7 +252,14 @@ class UnitAgent:
     async def _prepare(self) -> _Alive:
         prepared = await prepare(self.host, self.name, self.revision, self.candidate, self._log)
         self._put_update_status_off()
+        if (guard := self.host.guards.get(self.name)) is not None:
+            guard.told = self._told
         return _Alive(prepared.journal, prepared, Asked(self.host, self.name, self.revision, self.candidate))
+
+    def _told(self) -> dict[int, list[str]]:
+        """The relations that the unit was told of, with whom it was told of in each."""
+        known = self._alive.journal.relations if self._alive is not None else {}
+        return {number: list(relation.members) for number, relation in known.items()}
 
     def _put_update_status_off(self) -> None:
         wait_s = UPDATE_STATUS_S * random.uniform(0.8, 1.2)

@@ -30,10 +30,17 @@ class Client:
         self._link: socket.socket | None = None
         self.pid = 0
 
-    def start(self, spec: Callable[[int], Spec], environment: Mapping[str, str]) -> None:
+    def start(
+        self,
+        spec: Callable[[int], Spec],
+        environment: Mapping[str, str],
+        *,
+        output: int | None = None,
+    ) -> None:
         """Start the guard's process; `spec` is given the number of its socket. Raises OSError.
 
-        The environment is the workload's, and so are the standard files and the current folder.
+        Environment and standard files are the work's too. `output`: a file for what it prints, with nothing to read;
+        None: this process's own files.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -42,6 +49,11 @@ class Client:
                     [sys.executable, "-I", "-S", _SCRIPT, *spec(theirs.fileno()).words()],
                     pass_fds=[theirs.fileno()],
                     env=dict(environment),
+                    stdin=None if output is None else subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    # A terminal's signals are for whoever has the command in it.
+                    start_new_session=output is not None,
                 )
             except BaseException:
                 ours.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,12 @@ from tenure.guard.spec import Spec
 from tenure.office.decisions import Because
 from tenure.office.driver import Candidate
 
+ANSWERS_WITHIN_S = 1.0
+"""A guard that is found and says nothing for so long is stopped, or worse: it is killed, and its work with it."""
+
+TRIES_EVERY_S = 1.0
+"""How often a guard is tried to be started where the host has no room for one."""
+
 
 class Owner(Protocol):
     """Who has the work guarded. Called in the event loop; must not raise."""
@@ -22,7 +29,11 @@ class Owner(Protocol):
         ...
 
     def environment(self, term: int) -> dict[str, str]:
-        """The workload's."""
+        """The work's."""
+        ...
+
+    def output(self, term: int) -> int | None:
+        """A file for what the work prints, which is closed afterwards; None: this process's own files."""
         ...
 
     def may_begin(self, term: int) -> None:
@@ -69,6 +80,8 @@ class Duty:
         self._owner = owner
         self._guarded: _Guarded | None = None
         self._next: tuple[int, Instant] | None = None
+        self._over = 0
+        """The term whose guard is gone, and all that it guarded: it is never guarded again."""
         self._candidate: Candidate | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -76,6 +89,24 @@ class Duty:
     def bind(self, candidate: Candidate) -> None:
         """The candidate whose terms these are."""
         self._candidate = candidate
+
+    def find(self, term: int, path: str) -> bool:
+        """Take up the guard of a term that a forerunner of this process began. False: it is gone."""
+        guarded = self._guarded = self._new(term, second=False)
+        guarded.begun = True
+        if not guarded.client.find(path):
+            self._guarded = None
+            return False
+        asyncio.get_running_loop().call_later(ANSWERS_WITHIN_S, self._destroy_unless_armed, guarded)
+        return True
+
+    def follow(self, term: int) -> None:
+        """The guard of a forerunner's term is dead, and has not run leader-deposed to its end: a second one does, at once."""
+        self._start(term, Instant(0, 0), second=True)
+
+    def gone(self, term: int) -> None:
+        """The guard of a forerunner's term has said that nothing is left."""
+        self._over = term
 
     async def until_idle(self) -> None:
         """Return once no guard is there, and nothing that one guarded."""
@@ -88,7 +119,10 @@ class Duty:
     def arm(self, term: int, until: Instant) -> None:
         """Have a guard for the term; extend it where there is one."""
         guarded = self._guarded
-        if guarded is None:
+        if term == self._over or (guarded is not None and guarded.term == term and guarded.second):
+            # Later in the loop: the machine has not ended the step that asked for the guard.
+            asyncio.get_running_loop().call_soon(self._say_guard_gone, term)
+        elif guarded is None:
             self._start(term, until, second=False)
         elif guarded.term != term:
             self._next = (term, until)  # once the former one's is gone
@@ -137,23 +171,37 @@ class Duty:
     # ---- what the guard says
 
     def _start(self, term: int, until: Instant, *, second: bool) -> None:
-        guarded = _Guarded(
-            term,
-            Client(lambda word, rest: self._heard(guarded, word, rest), lambda: self._lost(guarded)),
-            second=second,
-        )
+        guarded = self._new(term, second=second)
         self._guarded, self._next = guarded, None
+        output: int | None = None
         try:
+            output = self._owner.output(term)
             guarded.client.start(
-                lambda link: self._owner.spec(term, until, link, second), self._owner.environment(term)
+                lambda link: self._owner.spec(term, until, link, second),
+                self._owner.environment(term),
+                output=output,
             )
         except OSError as error:
             self._owner.guard_failed(term, error)
             guarded.lost = True
             self._guarded = None
             self._changed.set()
-            # Later in the loop: the machine has not ended the step that asked for the guard.
-            asyncio.get_running_loop().call_soon(self._gone_from_candidate, term)
+            asyncio.get_running_loop().call_later(TRIES_EVERY_S, self._failed, term)
+        finally:
+            if output is not None:
+                os.close(output)
+
+    def _new(self, term: int, *, second: bool) -> _Guarded:
+        guarded = _Guarded(
+            term,
+            Client(lambda word, rest: self._heard(guarded, word, rest), lambda: self._lost(guarded)),
+            second=second,
+        )
+        return guarded
+
+    def _destroy_unless_armed(self, guarded: _Guarded) -> None:
+        if not guarded.armed:
+            guarded.client.destroy()
 
     def _heard(self, guarded: _Guarded, word: str, rest: str) -> None:
         candidate, term = self._candidate, guarded.term
@@ -163,7 +211,6 @@ class Duty:
             held, _, how = rest.partition(" ")
             self._owner.said(term, word, how)
             if guarded.second:
-                guarded.client.run()
                 guarded.client.end()
             else:
                 candidate.guard_acknowledged(term, instant(held))
@@ -173,10 +220,10 @@ class Duty:
             guarded.ended = True
             self._owner.work_ended(term, int(rest))
         elif word == "ending":
-            if not guarded.ending and not guarded.second:
+            if not guarded.ending:
                 guarded.ending = True
                 self._owner.said(term, word, rest)
-                candidate.guard_gone(term)
+            candidate.guard_gone(term)
         elif word == "gone":
             guarded.gone = True
             self._owner.said(term, word, rest)
@@ -207,14 +254,18 @@ class Duty:
         if self._guarded is guarded:
             self._guarded = None
             self._changed.set()
+        self._over = guarded.term
         self._say_gone(guarded.term)
         if self._guarded is None and self._next is not None:
             self._start(*self._next, second=False)
 
-    def _gone_from_candidate(self, term: int) -> None:
+    def _failed(self, term: int) -> None:
+        self._say_guard_gone(term)
+        self._say_gone(term)
+
+    def _say_guard_gone(self, term: int) -> None:
         assert self._candidate is not None
         self._candidate.guard_gone(term)
-        self._say_gone(term)
 
     def _say_gone(self, term: int) -> None:
         assert self._candidate is not None

@@ -56,8 +56,9 @@ class Guard:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.state = "ARMED"
+        self.state = "RUNNING" if spec.begun else "ARMED"
         self.until = spec.until
+        self.began = kernel.now()
         self.kill_at = self.hook_until = self.stuck_at = spec.until
         self.killed = False
         self.said_stuck = False
@@ -224,7 +225,7 @@ class Guard:
             self.kill_at = now
         self._write_verdict(f"term {self.spec.term} ends: {why}")
         self._say(f"ending {why}")
-        if self.spec.hook and was == "RUNNING":
+        if self.spec.hook and was == "RUNNING" and os.path.exists(self.spec.hook[0]):
             self._run_hook(now)
 
     def _run_hook(self, now: Moment) -> None:
@@ -246,6 +247,8 @@ class Guard:
             for number in keeper.RESET:
                 signal.signal(number, signal.SIG_DFL)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            if self.spec.folder:
+                os.chdir(self.spec.folder)
             os.execve(self.spec.hook[0], self.spec.hook, environment)
         except OSError as error:
             os.write(2, os.fsencode(f"tenure: {self.spec.hook[0]}: {error.strerror}\n"))
@@ -308,6 +311,9 @@ class Guard:
     def _set_timers(self, now: Moment) -> None:
         """The next wake-up, and the kernel's own kill behind the last of the deadlines."""
         last = kernel.before(self.until, self.spec.margin_ns // 2)
+        if self.spec.begun:
+            # It has come late, for a hook alone.
+            last = max(last, kernel.before(self.began, -2 * LATE_HOOK_NS))
         if self.state in ("ARMED", "RUNNING"):
             next_ns = kernel.left_ns(self.until, now) - self._yielded_ns()
         elif self.killed and not self.hook:

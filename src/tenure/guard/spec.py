@@ -21,10 +21,12 @@ class Spec:
         link: int,
         first: str = "",
         hook: list[str] | None = None,
+        folder: str = "",
         verdict: str = "",
         listen: str = "",
         namespace: bool = True,
         waits: bool = False,
+        begun: bool = False,
         terminal: int = -1,
     ) -> None:
         self.term, self.office, self.until = term, office, until
@@ -42,6 +44,8 @@ class Spec:
         """A shell command that runs before the workload, as a part of it."""
         self.hook = hook or []
         """What is run beside the workload's end: leader-deposed."""
+        self.folder = folder
+        """The hook's current folder; empty: the guard's own."""
         self.verdict = verdict
         """The file that says how the term stands; empty: none is wanted."""
         self.listen = listen
@@ -50,6 +54,8 @@ class Spec:
         """Whether a namespace is tried."""
         self.waits = waits
         """When whoever has started the guard dies: False, the work is ended at once; True, when its time comes."""
+        self.begun = begun
+        """Whether the term has begun already under another guard: its end is to be told even where its time is past."""
         self.terminal = terminal
         """The terminal whose foreground the command is; -1: none."""
 
@@ -65,9 +71,12 @@ class Spec:
             f"link={self.link}",
             f"namespace={int(self.namespace)}",
             f"waits={int(self.waits)}",
+            f"begun={int(self.begun)}",
             f"terminal={self.terminal}",
         ]
-        words += [f"{name}={value}" for name in ("first", "verdict", "listen") if (value := getattr(self, name))]
+        words += [
+            f"{name}={value}" for name in ("first", "folder", "verdict", "listen") if (value := getattr(self, name))
+        ]
         words += [f"hook={word}" for word in self.hook]
         return [*words, "--", *self.command]
 
@@ -88,10 +97,12 @@ def parse(words: list[str]) -> Spec:
         link=int(given["link"]),
         first=given.get("first", ""),
         hook=[value for name, value in pairs if name == "hook"],
+        folder=given.get("folder", ""),
         verdict=given.get("verdict", ""),
         listen=given.get("listen", ""),
         namespace=given["namespace"] == "1",
         waits=given["waits"] == "1",
+        begun=given["begun"] == "1",
         terminal=int(given["terminal"]),
     )
 

@@ -219,6 +219,7 @@ class Hold:
             margin_ns=ns(KILL_MARGIN_S),
             command=[] if second else list(wanted.command),
             link=link,
+            begun=second,
             first=wanted.on_elected,
             hook=["/bin/sh", "-c", wanted.on_lost] if wanted.on_lost else None,
             verdict=str(self._folder / "verdict"),
@@ -229,6 +230,10 @@ class Hold:
     def environment(self, term: int) -> dict[str, str]:
         """This process's own, with the term and the office."""
         return {**os.environ, "TENURE_TERM": str(term), "TENURE_OFFICE": self._wanted.office}
+
+    def output(self, term: int) -> int | None:
+        """This process's own files."""
+        return None
 
     def may_begin(self, term: int) -> None:
         """Run the command, unless it was run a short time ago."""

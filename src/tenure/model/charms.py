@@ -40,6 +40,8 @@ class Charm:
     archive: bytes
     digest: str
     warnings: tuple[str, ...]
+    deposes: bool = False
+    """Whether there is a hook leader-deposed: then a guard is needed for each term."""
 
 
 def read_charm(folder: Path) -> Charm:
@@ -50,7 +52,8 @@ def read_charm(folder: Path) -> Charm:
         raise BadInput(f"{folder} is not a folder", hint="give the path of a folder with a metadata.yaml in it")
     metadata = read_metadata(folder)
     archive = pack(folder)
-    return Charm(metadata, archive, hashlib.sha256(archive).hexdigest(), _warnings(folder, metadata))
+    deposes = (folder / "hooks" / "leader-deposed").exists()
+    return Charm(metadata, archive, hashlib.sha256(archive).hexdigest(), _warnings(folder, metadata), deposes)
 
 
 def pack(folder: Path) -> bytes:

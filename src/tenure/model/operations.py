@@ -86,6 +86,7 @@ async def deploy(
             },
             ttl_s=timing.ttl_s,
             guarantee_s=timing.guarantee_s,
+            deposes=charm.deposes,
         )
         names = tuple(UnitName(name, number) for number in range(start, start + first))
         return Plan(

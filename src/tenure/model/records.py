@@ -100,6 +100,8 @@ class Application(Record, frozen=True, kw_only=True):
     """Endpoint -> relation's number."""
     ttl_s: int
     guarantee_s: float
+    deposes: bool = False
+    """Whether the charm has a hook leader-deposed: then each term has a guard."""
     life: Life = "alive"
 
 

@@ -230,6 +230,10 @@ class Candidate:
         """The guard of the term is dead, or refuses to go on."""
         self._feed(self.machine.guard_gone(self._clock.now(), term))
 
+    def work_found(self, term: int) -> None:
+        """A forerunner's work of the term is there yet, or its guard. Before `begin` alone."""
+        self._feed(self.machine.work_found(self._clock.now(), term))
+
     def work_gone(self, term: int) -> None:
         """Nothing of the term's work is left on this host, and its leader-deposed has ended."""
         self._feed(self.machine.work_gone(self._clock.now(), term))

@@ -72,8 +72,12 @@ class Desk:
         priority: int = 0,
         on_change: Callable[[], None],
         guard: Guarding | None = None,
+        found: int = 0,
     ) -> Candidate:
-        """The unit's candidacy, from now on; it sees nothing before the first `saw`. `guard`: who has work guarded for it."""
+        """The unit's candidacy, from now on; it sees nothing before the first `saw`.
+
+        `guard`: who has its terms' work guarded. `found`: the term of which work, or its guard, was found on this host.
+        """
         machine = Candidacy(
             session.machine,
             keys,
@@ -90,6 +94,8 @@ class Desk:
         )
         self._candidates = [other for other in self._candidates if not other.closed]
         self._candidates.append(candidate)
+        if found:
+            candidate.work_found(found)
         candidate.begin()
         return candidate
 

@@ -1,0 +1,252 @@
+"""A unit's terms under guards, so that its charm's hooks/leader-deposed runs in time, whatever becomes of the agent.
+
+In the unit's folder: `guard`, which term's guard was started last, and `guard-verdict`, that guard's own word. Both count
+in the boot in which they were written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tenure.agent.context import HookContext, Place
+from tenure.agent.environment import hook_environment
+from tenure.agent.hook import Hook
+from tenure.agent.host import Host
+from tenure.agent.logs import event
+from tenure.agent.processes import end_what_is_left
+from tenure.clock import Instant, ns
+from tenure.defaults import HOOK_OUTPUT_MAX
+from tenure.errors import TenureError
+from tenure.guard.duty import Duty
+from tenure.guard.spec import Spec
+from tenure.names import UnitName
+from tenure.office.driver import Candidate, OfficeKeys, Session, Timing
+
+KILL_MARGIN_S = 0.5
+"""How long before the end of what is sure a leader-deposed is killed; less on a lease that is short."""
+
+HOOK = Hook(kind="leader-deposed")
+
+
+class _Note(msgspec.Struct, frozen=True, kw_only=True):
+    """`guard`: what a successor of this agent must know."""
+
+    boot_id: str
+    term: int
+    context_id: str
+    begun: bool
+
+
+class UnitGuard:
+    """The guards of one unit's terms, and what they say."""
+
+    def __init__(self, host: Host, name: UnitName, timing: Timing) -> None:
+        self._host, self._name, self._timing = host, name, timing
+        self.place: Place | None = None
+        """What the hook's tools need; None until the unit is prepared."""
+        self.told: Callable[[], Mapping[int, Iterable[str]]] = dict
+        """The relations that the unit was told of."""
+        self._duty = Duty(self)
+        self._context: HookContext | None = None
+        self._context_id = ""
+        self._log = logging.getLogger(f"unit.{name}.{HOOK.name}")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def candidate(self, session: Session, keys: OfficeKeys, wake: Callable[[], None]) -> Candidate:
+        """The unit's candidacy, with a guard for each term; a forerunner's guard is looked for first."""
+        note, verdict = self._read_note(), self._read_verdict()
+        found, to_follow = 0, False
+        if note is not None:
+            self._context_id = note.context_id
+            if verdict == f"term {note.term} is gone" or not note.begun:
+                self._duty.gone(note.term)
+            else:
+                found = note.term
+                to_follow = not self._duty.find(note.term, str(self._socket))
+        candidate = self._host.desk.candidate(
+            session, keys, str(self._name), on_change=wake, guard=self._duty, found=found
+        )
+        self._duty.bind(candidate)
+        if to_follow:
+            self._log.warning("the guard of term %d is gone: leader-deposed runs at once", found)
+            end_what_is_left(self._context_id, 0, 0)
+            self._duty.follow(found)
+        return candidate
+
+    # ---- as the owner of the work
+
+    def spec(self, term: int, until: Instant, link: int, second: bool) -> Spec:
+        """What the term's guard is told."""
+        guarantee_ns, charm = self._timing.guarantee_ns, self._host.state.charm(self._name)
+        self._write_note(term, begun=second)
+        with contextlib.suppress(FileNotFoundError):
+            self._socket.unlink()
+        return Spec(
+            term=term,
+            office=f"{self._name.application}/leader",
+            until=(until.boot_ns, until.raw_ns),
+            guarantee_ns=guarantee_ns,
+            stop_ns=0,
+            margin_ns=min(ns(KILL_MARGIN_S), guarantee_ns // 4),
+            command=[],
+            link=link,
+            begun=second,
+            hook=[str(charm / "hooks" / HOOK.name)],
+            folder=str(charm),
+            verdict=str(self._folder / "guard-verdict"),
+            listen=str(self._socket),
+            waits=True,
+        )
+
+    def environment(self, term: int) -> dict[str, str]:
+        """The hook's."""
+        # Only now: what prepares a unit knows its guard.
+        from tenure.agent.preparation import surroundings
+
+        return hook_environment(surroundings(self._host, self._name), HOOK, self._context_id, term)
+
+    def output(self, term: int) -> int | None:
+        """A file in the unit's folder, which is read into the log when the hook has ended."""
+        self._context_id = f"{self._name}-{HOOK.name}-{uuid.uuid4().hex}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return os.open(self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def may_begin(self, term: int) -> None:
+        """The term has begun: from now on its end is told."""
+        self._write_note(term, begun=True)
+        self._duty.run(term)
+
+    def work_ended(self, term: int, status: int) -> None:
+        """There is no workload."""
+
+    def said(self, term: int, word: str, rest: str) -> None:
+        """The guard's other words."""
+        if word == "ending":
+            self._admit(term)
+        elif word == "deposed":
+            self._spawn(self._after(term, int(rest)))
+        elif word == "killed":
+            self._log.warning("the guard of term %d was killed", term)
+        elif word == "stuck":
+            self._log.error("processes that the kernel can't end hold leadership up: %s", rest)
+        elif word == "gone":
+            self._dismiss()
+
+    def guard_failed(self, term: int, error: OSError) -> None:
+        """Without a guard nothing is believed."""
+        self._log.error("no guard can be started for term %d, so it ends: %s", term, error)
+
+    async def none_left(self) -> None:
+        """The hook of a guard that was killed is killed with it; this ends what that had started."""
+        end_what_is_left(self._context_id, 0, 0)
+
+    # ---- the hook
+
+    def _admit(self, term: int) -> None:
+        """Serve the hook's tools from now on."""
+        if self.place is None or self._context is not None:
+            return
+        self._context = HookContext(self.place, self._context_id, hook=HOOK, told=self.told(), term=term)
+        self._host.server.admit(self._context)
+        now = self._host.clock.now()
+        event(
+            self._log,
+            f"{self._name} {HOOK.name} starts",
+            event="hook-started",
+            unit=str(self._name),
+            hook=HOOK.name,
+            context_id=self._context_id,
+            boot_ns=now.boot_ns,
+            term=term,
+        )
+
+    async def _after(self, term: int, status: int) -> None:
+        context = self._dismiss()
+        code = os.waitstatus_to_exitcode(status)
+        self._show_output()
+        if context is not None and code == 0:
+            try:
+                await context.flush()
+            except TenureError as error:
+                self._log.warning("what leader-deposed said on relations is lost: %s", error.message)
+        now = self._host.clock.now()
+        event(
+            self._log,
+            f"{self._name} {HOOK.name} {'done' if code == 0 else f'failed: {_spelled(code)}'}",
+            level=logging.INFO if code == 0 else logging.WARNING,
+            event="hook-ended",
+            unit=str(self._name),
+            hook=HOOK.name,
+            how="succeeded" if code == 0 else "failed",
+            term=term,
+            boot_ns=now.boot_ns,
+        )
+
+    def _dismiss(self) -> HookContext | None:
+        context, self._context = self._context, None
+        if context is not None:
+            self._spawn(self._host.server.dismiss(context.context_id))
+        return context
+
+    def _show_output(self) -> None:
+        with contextlib.suppress(OSError):
+            with open(self._output, "rb") as file:
+                data = file.read(HOOK_OUTPUT_MAX)
+            for line in data.decode("utf-8", "replace").splitlines():
+                self._log.debug("%s", line)
+
+    # ---- what a successor must know
+
+    @property
+    def _folder(self) -> Path:
+        return self._host.state.unit(self._name)
+
+    @property
+    def _output(self) -> Path:
+        return self._folder / "leader-deposed.out"
+
+    @property
+    def _socket(self) -> Path:
+        own = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:16]
+        return self._host.server.path.with_name(f"guard-{own}.sock")
+
+    def _read_note(self) -> _Note | None:
+        try:
+            note = msgspec.json.decode((self._folder / "guard").read_bytes(), type=_Note)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return note if note.boot_id == self._host.boot_id else None
+
+    def _read_verdict(self) -> str:
+        try:
+            return (self._folder / "guard-verdict").read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+    def _write_note(self, term: int, *, begun: bool) -> None:
+        # It must outlive the agent, not the host. Where it can't be written, a successor runs the hook once too often,
+        # or finds no guard and leaves the term to its lease.
+        note = _Note(boot_id=self._host.boot_id, term=term, context_id=self._context_id, begun=begun)
+        with contextlib.suppress(OSError):
+            beside = self._folder / "guard.new"
+            beside.write_bytes(msgspec.json.encode(note))
+            beside.replace(self._folder / "guard")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _spelled(code: int) -> str:
+    return f"exit status {code}" if code >= 0 else f"killed by signal {-code}"
