@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 from tenure.api.acknowledgements import Acknowledgements
 from tenure.api.candidacies import Standing, held
 from tenure.api.office import BaseOffice, Term
+from tenure.api.requests import Requests
 from tenure.api.settings import Settings
-from tenure.errors import BadInput, NoSuchThing, NotLeader
+from tenure.errors import BadInput, NoSuchThing, NotLeader, StoreBroken
 from tenure.model.application import ApplicationView, OfficeState
 from tenure.model.members import members
 from tenure.model.programs import Place
@@ -25,10 +27,13 @@ from tenure.model.view import ModelView
 from tenure.model.walltime import now_text
 from tenure.names import LEADER_OFFICE
 from tenure.office.driver import OfficeKeys, OfficeView, Session
-from tenure.store.api import Item
+from tenure.store.api import DeletePrefix, Item
 
 if TYPE_CHECKING:
     from tenure.api.connection import Connection
+
+
+_log = logging.getLogger("tenure.office")
 
 
 class UnitTerm(Term):
@@ -208,6 +213,7 @@ class Unit(BaseOffice):
             present=layout.unit_present(name),
         )
         self._standing = workings.begin(self._session, keys, self.unit, self._show)
+        self._requests = Requests(self, self._standing)
         self._stop_looking = workings.mirror.on_change(self._look)
         self._look(workings.snapshot)
 
@@ -228,16 +234,23 @@ class Unit(BaseOffice):
             await self._session.drop(layout.unit_bag(number, name))
         await self._session.drop(layout.unit_status(name))
         await self._session.drop(layout.unit_info(name))
+        await self._workings.store.commit([], [DeletePrefix(layout.requests(name))])
         if self._dying.is_set():
             await end_application_if_empty(self._workings.store, layout, self.application)
 
     def _look(self, snapshot: MirrorSnapshot) -> None:
-        item = snapshot.get(self._workings.layout.unit_info(self._place.unit))
-        if item is None or item.lease or self._dying.is_set():
-            return
-        if decode(UnitRecord, item.value, item.key).life == "dying":
-            self._dying.set()
-            self._leave()
+        try:
+            self._requests.look()
+            item = snapshot.get(self._workings.layout.unit_info(self._place.unit))
+            # Whoever lets a unit die writes its record anew, and so takes it off the session.
+            if item is None or item.lease or self._dying.is_set():
+                return
+            if decode(UnitRecord, item.value, item.key).life == "dying":
+                self._dying.set()
+                self._leave()
+        except StoreBroken as error:
+            # One record that can't be read must not end what is held.
+            _log.warning("%s (%s)", error.message, error.hint)
 
     def _show(self, snapshot: MirrorSnapshot) -> OfficeView:
         found = self._found(snapshot)
