@@ -103,8 +103,8 @@ class Guards:
         """SIGKILL: the workload's init dies with its guard, and the agent sees it."""
         self._kill(guard)
         self._tell(guard.key, ANSWER_NS, "guard_gone", guard.term)
-        if guard.ending:
-            self._tell(guard.key, START_NS, "work_gone", guard.term)
+        # A second one runs leader-deposed, and says when nothing is left.
+        self._tell(guard.key, START_NS, "work_gone", guard.term)
 
     def stop(self, guard: Guard) -> None:
         """SIGSTOP; the kernel's own timer goes on."""
