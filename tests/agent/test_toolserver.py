@@ -15,6 +15,7 @@ import pytest
 from tenure.agent import toolserver, wire
 from tenure.agent.hook import Hook
 from tenure.agent.tools import TOOLS
+from tenure.agent.tools.base import Caller
 from tenure.agent.tools.install import install_jujud
 from tenure.agent.toolserver import ToolServer, socket_path
 from tenure.defaults import ARGUMENT_MAX
@@ -80,7 +81,7 @@ async def test_dismissing_waits_for_the_tool_at_work_and_refuses_those_that_wait
     first = asyncio.create_task(shop.run(context, "is-leader"))
     async with asyncio.timeout(10):
         await asked.wait()
-    second = asyncio.create_task(shop.server.run_tool(context.context_id, "leader-get", [], toolserver.Caller()))
+    second = asyncio.create_task(shop.server.run_tool(context.context_id, "leader-get", [], Caller()))
     dismissed = asyncio.create_task(shop.server.dismiss(context.context_id))
     await asyncio.sleep(0)
     assert not dismissed.done()
@@ -92,7 +93,7 @@ async def test_dismissing_waits_for_the_tool_at_work_and_refuses_those_that_wait
 
 @pytest.mark.parametrize("name", ["JUJU_CONTEXT_ID", "JUJU_AGENT_SOCKET_ADDRESS", "JUJU_AGENT_SOCKET_NETWORK"])
 async def test_a_tool_outside_of_a_hook_says_so(shop: Shop, name: str) -> None:
-    code, out, err = await shop.run("web/0-start-1", "is-leader", **{name: ""})
+    code, out, err = await shop.run("web/0-start-1", "is-leader", environment={name: ""})
     assert (code, out, err) == (1, b"", f"ERROR {name} not set\n".encode())
 
 
@@ -107,10 +108,18 @@ async def test_without_its_agent_a_tool_says_so_and_fails(shop: Shop) -> None:
 async def test_in_a_leader_deposed_without_its_agent_is_leader_is_false_and_a_log_line_is_not_lost(shop: Shop) -> None:
     await shop.server.close()
     deposed = {"JUJU_HOOK_NAME": "leader-deposed"}
-    assert await shop.run("web/0-leader-deposed-1", "is-leader", **deposed) == (0, b"False\n", b"")
-    assert await shop.run("web/0-leader-deposed-1", "is-leader", "--format", "json", **deposed) == (0, b"false\n", b"")
-    assert await shop.run("web/0-leader-deposed-1", "juju-log", "it", "ends", **deposed) == (0, b"", b"it ends\n")
-    assert (await shop.run("web/0-leader-deposed-1", "leader-set", "a=1", **deposed))[0] == 1
+    assert await shop.run("web/0-leader-deposed-1", "is-leader", environment=deposed) == (0, b"False\n", b"")
+    assert await shop.run("web/0-leader-deposed-1", "is-leader", "--format", "json", environment=deposed) == (
+        0,
+        b"false\n",
+        b"",
+    )
+    assert await shop.run("web/0-leader-deposed-1", "juju-log", "it", "ends", environment=deposed) == (
+        0,
+        b"",
+        b"it ends\n",
+    )
+    assert (await shop.run("web/0-leader-deposed-1", "leader-set", "a=1", environment=deposed))[0] == 1
 
 
 async def test_an_agent_that_hangs_up_is_no_answer(world: UnitWorld, shop: Shop) -> None:
@@ -152,7 +161,7 @@ async def test_a_context_has_one_tool_at_work_at_a_time_and_contexts_do_not_wait
     first = asyncio.create_task(shop.run(slow, "leader-set", "a=1"))
     async with asyncio.timeout(10):
         await asked.wait()
-    second = asyncio.create_task(shop.server.run_tool(slow.context_id, "leader-get", ["a"], toolserver.Caller()))
+    second = asyncio.create_task(shop.server.run_tool(slow.context_id, "leader-get", ["a"], Caller()))
     assert await shop.run(other, "is-leader") == (0, b"True\n", b"")
     assert not second.done()
     answered.set()
@@ -282,7 +291,7 @@ async def test_a_log_line_that_is_not_text_is_shown_with_escapes(world: UnitWorl
 async def test_an_unknown_command_is_refused(world: UnitWorld, shop: Shop) -> None:
     context = world.context()
     shop.server.admit(context)
-    result = await shop.server.run_tool(context.context_id, "no-such-tool", [], toolserver.Caller())
+    result = await shop.server.run_tool(context.context_id, "no-such-tool", [], Caller())
     assert (result.code, result.stderr) == (1, b'ERROR bad request: unknown command "no-such-tool"\n')
 
 

@@ -19,7 +19,8 @@ ARGUMENTS = st.lists(st.binary().map(lambda data: data.replace(b"\0", b"")), min
 )
 def test_frames_come_out_as_they_went_in_however_they_are_cut(sent: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
     data = b"".join(wire.frame(kind, body) for kind, body in sent)
-    frames, got = wire.Frames(), []
+    frames = wire.Frames()
+    got: list[tuple[bytes, bytes]] = []
     for cut in cuts:
         got += frames.feed(data[:cut])
         data = data[cut:]

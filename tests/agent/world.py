@@ -77,7 +77,7 @@ class World:
         self.agents[machine].terminate()
         return self.agents[machine].wait(within_s)
 
-    def charm(self, peers: bool = True, **hooks: str) -> Path:
+    def charm(self, peers: bool = True, /, **hooks: str) -> Path:
         """A charm of shell hooks; `leader_elected="leader-set a=1"`. Returns its folder."""
         folder = self.folder / "charm"
         (folder / "hooks").mkdir(parents=True, exist_ok=True)

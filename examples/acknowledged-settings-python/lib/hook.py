@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["CHARM_DIR"], "lib"))
-import charm  # noqa: E402
+import charm
 
 rollout = charm.AcknowledgedSettings("members")
 
@@ -20,15 +20,15 @@ def main():
     if charm.is_leader():
         rollout.publish(colour=charm.config_get("colour"))
     if rollout.apply(apply):
-        charm.status_set("active", "version %d" % rollout.version)
+        charm.status_set("active", f"version {rollout.version}")
     else:
         charm.status_set("waiting", "for leader")
     if charm.is_leader():
         missing = rollout.missing()
         if missing:
-            charm.status_set("waiting", "; ".join("%s: %s" % (m.unit, m.why) for m in missing), application=True)
+            charm.status_set("waiting", "; ".join(f"{m.unit}: {m.why}" for m in missing), application=True)
         else:
-            charm.status_set("active", "version %d is everywhere" % rollout.version, application=True)
+            charm.status_set("active", f"version {rollout.version} is everywhere", application=True)
 
 
 try:

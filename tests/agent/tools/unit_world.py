@@ -238,14 +238,14 @@ class Shop:
         *arguments: str | bytes,
         stdin: bytes | None = None,
         cwd: Path | None = None,
-        **more: str,
+        environment: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes, bytes]:
         """Exit code, standard output and standard error of a tool's own process."""
         context_id = context if isinstance(context, str) else context.context_id
         process = await asyncio.create_subprocess_exec(
             str(self.tools / tool),
             *arguments,
-            env=self.environment(context_id, **more),
+            env={**self.environment(context_id), **(environment or {})},
             cwd=cwd,
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
