@@ -132,6 +132,23 @@ def test_a_transfer_that_is_told_not_to_wait_breaks_what_was_promised_and_the_hi
     assert "at once" in world.tenure("history", "web", "--format", "json")
 
 
+def test_a_transfer_that_waits_is_cut_short_by_one_that_is_told_not_to(world: World) -> None:
+    leader, minion = two(world, lease="60s")
+    world.tenure("is-leader", f"web/{leader[1]}")
+    world.tenure("transfer", f"web/{minion[1]}", "--timeout", "1s", code=124)
+    world.tenure("transfer", f"web/{minion[1]}", "--now", "--timeout", "10s")
+    assert world.tenure("leader", "web").strip() == f"web/{minion[1]}"
+    assert "transferred at once" in world.tenure("history", "web", "--format", "json")
+
+
+def test_a_hook_that_hangs_does_not_hold_a_transfer_up_beyond_its_debt(world: World) -> None:
+    leader, minion = two(world, config_changed="is-leader; test $(config-get color) = red || exec sleep 60")
+    world.tenure("config", "web", "color=blue")
+    world.event(leader, event="hook-started", hook="config-changed", number=2)
+    world.tenure("transfer", f"web/{minion[1]}", "--timeout", "10s")
+    assert world.tenure("leader", "web").strip() == f"web/{minion[1]}"
+
+
 def test_an_agent_that_is_back_within_its_lease_takes_its_term_up_again(world: World) -> None:
     leader, _ = two(world, lease="60s")
     unit = f"web/{leader[1]}"

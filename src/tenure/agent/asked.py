@@ -43,11 +43,6 @@ class Asked:
         self._look_for_resolved(in_error)
         self.look_for_transfers()
 
-    def look_for_transfers(self) -> None:
-        """See whether leadership is to be handed over: also while a hook runs, for one that hangs must not hold it up."""
-        if self._candidate.term is not None:
-            self._look_for_transfers()
-
     async def resolved(self, retry: bool) -> None:
         """The hook that had failed is queued again, or committed: tell whoever asked."""
         if self._resolving is not None:
@@ -76,14 +71,16 @@ class Asked:
             self._taken.add(request_id)
             self._answer(item, "refused", f"{self._unit} is not in error: there is nothing to resolve")
 
-    def _look_for_transfers(self) -> None:
+    def look_for_transfers(self) -> None:
+        """See whether the office is to be handed over, also while a hook runs: one that hangs must not hold that up."""
+        holds, handing_to = self._candidate.term is not None, self._candidate.machine.handing_to
         view = self._host.view()
-        if sight.find(view, self._unit, self._revision) is None:
+        if not (holds or handing_to) or sight.find(view, self._unit, self._revision) is None:
             return
         for unit, request_id, request in pending(view, self._unit.application, "transfer"):
-            if request_id not in self._taken:
+            now = bool(request.arguments.get("now"))
+            if request_id not in self._taken and (holds or (now and str(unit.name) == handing_to)):
                 self._taken.add(request_id)
-                now = bool(request.arguments.get("now"))
                 self._start(self._transfer(unit.name, unit.request_items[request_id], now))
 
     async def _transfer(self, to: UnitName, item: Item, now: bool) -> None:

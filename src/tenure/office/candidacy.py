@@ -76,6 +76,11 @@ class Candidacy(Term):
             due.append(self._asks.left_ns(now))
         return max(0, min(due)) if due else None
 
+    @property
+    def handing_to(self) -> str:
+        """The unit that is given the office once all that is owed has passed; empty: none."""
+        return self._to if self.state == "ending" else ""
+
     # ---- events: what the world has done
 
     def saw(self, now: Instant, view: OfficeView) -> Sequence[Decision]:
@@ -205,9 +210,16 @@ class Candidacy(Term):
         return self._flush()
 
     def transfer(self, now: Instant, to: str, *, at_once: bool = False) -> Sequence[Decision]:
-        """Hand the office over to `to`, if it answers. `TransferFailed`, or `Over` once the term has ended, comes out."""
+        """Hand the office over to `to`, if it answers. `TransferFailed`, or `Over` once the term has ended, comes out.
+
+        `at_once` breaks what is owed, also of a transfer to the same unit that is under way.
+        """
         self._advance(now)
-        if self.state != "holding":
+        if at_once and self.handing_to == to:
+            self._break_debts(now)
+        elif at_once and self._transfer_to == to:
+            self._transfer_at_once = True
+        elif self.state != "holding":
             self._out.append(TransferFailed(to, "not the holder"))
         elif to == self.unit:
             self._out.append(TransferFailed(to, "holds it already"))

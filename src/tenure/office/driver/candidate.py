@@ -159,6 +159,8 @@ class Candidate:
         """
         over = self._over(self.machine.number)
         if (under_way := self._transfers.get(to)) is not None:
+            if at_once:
+                self._feed(self.machine.transfer(self._clock.now(), to, at_once=True))
             await asyncio.wait((under_way, over), return_when=asyncio.FIRST_COMPLETED)
             return over.done() and over.result().startswith("transferred")
         outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
