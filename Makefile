@@ -37,7 +37,7 @@ help: ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 .PHONY: demo
-demo: $(VENV)/.stamp-run ## three units, an election, a failover and a transfer, in about a minute
+demo: $(VENV)/.stamp-run ## three units, an election, a failover and a transfer, in half a minute
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 .PHONY: test
