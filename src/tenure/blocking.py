@@ -102,9 +102,9 @@ class Connection:
         return Office(self._loop, office)
 
     @contextmanager
-    def join(self, application: str, *, lease_s: int | None = None) -> Iterator[Unit]:
+    def join(self, application: str, *, lease_s: int | None = None, candidate: bool = False) -> Iterator[Unit]:
         """Be a new unit of `application` for the length of the block. Promises, times, errors: `tenure.api.Connection.join`."""
-        unit, leave = self._loop.enter(lambda: self._connection.join(application, lease_s=lease_s))
+        unit, leave = self._loop.enter(lambda: self._connection.join(application, lease_s=lease_s, candidate=candidate))
         try:
             yield Unit(self._loop, unit)
         finally:

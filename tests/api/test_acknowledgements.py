@@ -17,7 +17,7 @@ from tenure.testing.world import World
 @pytest.fixture
 async def units(tenure_world: World) -> AsyncIterator[tuple[Unit, Unit]]:
     async with tenure.connect(tenure_world.url, machine="m1") as one, tenure.connect(tenure_world.url) as other:
-        async with one.join("worker") as leader, other.join("worker") as minion:
+        async with one.join("worker", candidate=True) as leader, other.join("worker", candidate=True) as minion:
             await tenure_world.elect(leader)
             yield leader, minion
 

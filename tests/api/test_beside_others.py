@@ -36,7 +36,7 @@ async def test_commands_show_programs_and_hand_over_between_them(commands: Tenur
         asyncio.timeout(90),
         tenure.connect(commands.url, machine="m1") as one,
         tenure.connect(commands.url) as other,
-        one.join("worker") as first,
+        one.join("worker", candidate=True) as first,
     ):
         handed_over = asyncio.Event()
 
@@ -47,7 +47,7 @@ async def test_commands_show_programs_and_hand_over_between_them(commands: Tenur
 
         leading = asyncio.create_task(lead())
         await one.workings.mirror.wait_until(lambda _: "color" in first.settings)
-        async with other.join("worker") as second:
+        async with other.join("worker", candidate=True) as second:
             document = json.loads(await run(commands, "status", "--format", "json"))
             assert document["applications"]["worker"]["units"]["worker/0"]["leader"]
             assert "worker/1" in await run(commands, "status")
@@ -74,7 +74,7 @@ async def test_a_program_and_a_charms_unit_lead_each_other(commands: Tenure, tmp
         await run(commands, "deploy", str(charm), "web", "--to", "m0", "--lease", "6s")
         await run(commands, "wait", "web", "--for", "idle", "--for", "leader", "--timeout", "29s")
         async with tenure.connect(commands.url, machine="m9") as connection:
-            async with connection.join("web") as unit:
+            async with connection.join("web", candidate=True) as unit:
                 assert unit.unit == "web/1"
                 assert unit.leader == "web/0"
                 assert not await unit.is_leader()

@@ -75,7 +75,7 @@ async def test_who_is_elected_holds_the_office_whoever_held_it(
 async def test_a_unit_is_elected_whatever_its_leader_has_promised(
     tenure_world: World, one: Connection, other: Connection
 ) -> None:
-    async with one.join("worker") as first, other.join("worker") as second:
+    async with one.join("worker", candidate=True) as first, other.join("worker", candidate=True) as second:
         await tenure_world.elect(first)
         assert await first.is_leader(for_s=30)
         before_s = tenure_world.now_s
@@ -133,7 +133,7 @@ async def test_a_block_is_cancelled_a_guarantee_before_another_can_hold_the_offi
 
 
 async def test_who_is_cut_off_can_not_tell_and_can_not_write(tenure_world: World, one: Connection) -> None:
-    async with one.join("worker") as unit:
+    async with one.join("worker", candidate=True) as unit:
         await tenure_world.elect(unit)
         tenure_world.partition(unit)
         await tenure_world.pass_time(35)
@@ -150,7 +150,7 @@ async def test_who_is_cut_off_can_not_tell_and_can_not_write(tenure_world: World
 async def test_a_unit_is_there_again_after_its_lease_was_lost(
     tenure_world: World, one: Connection, other: Connection
 ) -> None:
-    async with one.join("worker") as first, other.join("worker") as second:
+    async with one.join("worker", candidate=True) as first, other.join("worker", candidate=True) as second:
         await first.write_databag({"address": "10.0.0.1"})
         tenure_world.partition(first)
         await tenure_world.pass_time(100)
@@ -188,7 +188,7 @@ async def _hold(office: Office, timeout_s: float) -> None:
 
 async def test_leaving_a_connection_that_is_cut_off_ends_with_the_leases(tenure_world: World) -> None:
     async with tenure.connect(tenure_world.url) as connection:
-        async with connection.join("worker") as unit:
+        async with connection.join("worker", candidate=True) as unit:
             await tenure_world.elect(unit)
             tenure_world.partition(unit)
     assert tenure_world.now_s < 200

@@ -63,7 +63,7 @@ class Acknowledgements:
             raise BadInput(f"{taken[0]} is a name of the roll-out's own", hint="give the setting another name")
         unit = self._unit
         async with self._publishing:
-            term = unit._term(unit._joined(), None)
+            term = unit._term(None)
             # What it counts on from is no older than its own term, in which nobody else writes.
             await unit.connection.workings.seen(term)
             version = self.version

@@ -123,12 +123,15 @@ class Connection:
         return self._offices[name]
 
     @asynccontextmanager
-    async def join(self, application: str, *, lease_s: int | None = None) -> AsyncIterator[Unit]:
+    async def join(
+        self, application: str, *, lease_s: int | None = None, candidate: bool = False
+    ) -> AsyncIterator[Unit]:
         """Be a new unit of `application` for the length of the block; the application is made if there is none.
 
-        Promises: its number was never another unit's. It is a member, and a candidate for the leader, for as long as this
-        program keeps its session: after an outage in which that was lost it is there again, with the same number.
-        `lease_s` is that of an application that is made; one that is there has its own.
+        Promises: its number was never another unit's. It is a member for as long as this program keeps its session: after
+        an outage in which that was lost it is there again, with the same number. `lease_s` is that of an application that
+        is made; one that is there has its own. `candidate`: it may be elected also while no block of its is in `hold`, as
+        a charm's unit may; for programs that ask `is_leader`.
         Times: milliseconds; leaving as `hold` does. Cancelling: the unit leaves behind it.
         Raises: BadInput (the name, the lease, an application that is being removed). Unsure: it isn't joined.
         """
@@ -140,6 +143,8 @@ class Connection:
         leaving.append(unit._leave)
         try:
             await unit._enter()
+            if candidate:
+                await unit._blocks.stand()
             yield unit
         finally:
             leaving.remove(unit._leave)

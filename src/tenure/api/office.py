@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tenure.api.candidacies import Patience, Standing, held, sure_answer, wait_for
+from tenure.api.blocks import Blocks
+from tenure.api.candidacies import Standing, sure_answer
 from tenure.clock import NS_PER_S
 from tenure.errors import NotLeader
 from tenure.model.application import OfficeState
@@ -101,10 +101,10 @@ class Term:
 class BaseOffice(ABC):
     """What an office of its own and an application's "leader" have in common."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, ttl_s: int) -> None:
         self._connection, self._workings = connection, connection.workings
         self.name = name
-        self._standing: Standing | None = None
+        self._blocks = Blocks(connection.workings, name, ttl_s, self._begin)
 
     @property
     def connection(self) -> Connection:
@@ -143,6 +143,7 @@ class BaseOffice(ABC):
     async def is_leader(self, for_s: float | None = None) -> bool:
         """Whether this program surely holds the office for `for_s` seconds more (None: the guarantee, half the lease).
 
+        False, too, while it isn't a candidate: who is in no `hold` is none, but for a unit that has joined as one.
         Promises: a True is a debt. For so long, from the return, nobody else holds the office: no release and no
         transfer comes before; only `--now`, or a hand in the store, breaks it. A False promises nothing.
         Times: seconds of this host's clocks; answers within two requests' time-outs, 2 s at most. `for_s=0`: now, and
@@ -171,6 +172,14 @@ class BaseOffice(ABC):
             raise NotLeader(f"this program does not hold {self.name}")
         return await standing.candidate.transfer(to)
 
+    @property
+    def _standing(self) -> Standing | None:
+        """The candidacy; None: this program isn't a candidate."""
+        return self._blocks.standing
+
+    @abstractmethod
+    async def _begin(self) -> Standing: ...
+
     @abstractmethod
     def _state(self, snapshot: MirrorSnapshot) -> OfficeState: ...
 
@@ -179,10 +188,8 @@ class Office(BaseOffice):
     """An office without an application: what a lock is used for, with a term. One object for each name and connection."""
 
     def __init__(self, connection: Connection, name: str, timing: Timing, priority: int) -> None:
-        super().__init__(connection, name)
+        super().__init__(connection, name, timing.ttl_s)
         self._timing, self._priority = timing, priority
-        self._beginning = asyncio.Lock()
-        self._leaving: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def hold(self, timeout_s: float | None = None) -> AsyncIterator[Term]:
@@ -196,59 +203,16 @@ class Office(BaseOffice):
         Cancelling: leaves at once; what is held is given up behind it.
         Raises: NotLeader when the term has ended before the block, which was cancelled. TimedOut: it is held by others.
         """
-        times, lost = self._workings.times, True
-        patience = times.patience(timeout_s)
-        standing = await self._join_in(patience)
-        try:
-            async with held(standing, times, self._workings.mirror, patience) as number:
-                try:
-                    yield Term(self._workings, standing, number)
-                finally:
-                    lost = standing.candidate.term != number
-        finally:
-            standing.bodies -= 1
-            if not standing.bodies:
-                await self._leave(wait=not lost)
+        async with self._blocks.hold(timeout_s) as (standing, number):
+            yield Term(self._workings, standing, number)
 
-    async def _join_in(self, patience: Patience) -> Standing:
-        """The candidacy, with one more body. Raises TimedOut."""
-        try:
-            # Whoever leaves last ends it, and may do so before this task runs again.
-            while (standing := await self._workings.times.by(patience.limit, self._stand())) is not self._standing:
-                pass
-            standing.bodies += 1
-            return standing
-        except TimeoutError:
-            raise patience.over(self.name) from None
-        finally:
-            if self._standing is not None and not self._standing.bodies:
-                await self._leave(wait=False)
-
-    async def _stand(self) -> Standing:
-        """The candidacy: begun if there is none, once the one before has ended, so that others come first."""
-        async with self._beginning:
-            workings = self._workings
-            if self._standing is None and self._leaving is not None:
-                await wait_for(self._leaving)
-            workings.check_open()
-            if self._standing is not None:
-                return self._standing
-            session = await workings.desk.session(f"offices of {self._timing.ttl_s} s", self._timing)
-            me = workings.new_candidate()
-            keys = office_keys(workings.layout, self.name, me)
-            self._standing = workings.begin(
-                session, keys, me, lambda snapshot: office_view(snapshot, workings.layout, self.name), self._priority
-            )
-            return self._standing
-
-    async def _leave(self, *, wait: bool) -> None:
-        """Be no candidate any more. A term that was lost is waited for by nobody: its block has ended already."""
-        standing, self._standing = self._standing, None
-        if standing is None:
-            return
-        self._leaving = self._workings.end(standing)
-        if wait:
-            await self._workings.finish(self._leaving, self._timing.ttl_s)
+    async def _begin(self) -> Standing:
+        workings, me = self._workings, self._workings.new_candidate()
+        session = await workings.desk.session(f"offices of {self._timing.ttl_s} s", self._timing)
+        keys = office_keys(workings.layout, self.name, me)
+        return workings.begin(
+            session, keys, me, lambda snapshot: office_view(snapshot, workings.layout, self.name), self._priority
+        )
 
     def _state(self, snapshot: MirrorSnapshot) -> OfficeState:
         return office_state(snapshot, self._workings.layout, self.name)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from tenure.api.acknowledgements import Acknowledgements
-from tenure.api.candidacies import Standing, held
+from tenure.api.candidacies import Standing
 from tenure.api.office import BaseOffice, Term
 from tenure.api.requests import Requests
 from tenure.api.settings import Settings
@@ -27,7 +27,7 @@ from tenure.model.view import ModelView
 from tenure.model.walltime import now_text
 from tenure.names import LEADER_OFFICE
 from tenure.office.driver import OfficeKeys, OfficeView, Session
-from tenure.store.api import DeletePrefix, Item
+from tenure.store.api import Compare, DeletePrefix, Item, modified_at
 
 if TYPE_CHECKING:
     from tenure.api.connection import Connection
@@ -53,19 +53,21 @@ class UnitTerm(Term):
 
 
 class Unit(BaseOffice):
-    """One unit of an application, spoken for by this program, and a candidate for its leader from joining to leaving.
+    """One unit of an application, spoken for by this program.
 
-    It may be elected at any time, as a charm's unit may; `hold` and `is_leader` tell. Others see it in `tenure status`, as a
-    member, for as long as this program keeps its session: a program that dies is gone within its lease's length.
+    Others see it in `tenure status`, as a member, for as long as this program keeps its session: a program that dies is gone
+    within its lease's length. It is a candidate for the leader while a block of its is in `hold`, or waits there; if it
+    has joined as a candidate, from joining to leaving, as a charm's unit is.
     """
 
     def __init__(self, connection: Connection, place: Place, session: Session, program: str) -> None:
-        super().__init__(connection, f"{place.unit.application}/{LEADER_OFFICE}")
+        super().__init__(connection, f"{place.unit.application}/{LEADER_OFFICE}", place.timing.ttl_s)
         self._place, self._session, self._program = place, session, program
         self._writing = asyncio.Lock()
         self._dying = asyncio.Event()
         self._leaving: asyncio.Task[None] | None = None
-        self._status: UnitStatus | None = None
+        self._requests: Requests | None = None
+        self._status = _said("active", f"program {program}")
         self._bag: dict[str, str] = {}
         self.settings = Settings(connection.workings.mirror, self._read_settings)
         """The leader settings of the application."""
@@ -123,20 +125,9 @@ class Unit(BaseOffice):
         Raises: NotLeader when the term has ended before the block, which was cancelled. TimedOut: another one leads.
             NoSuchThing when the unit has left, or was removed.
         """
-        standing, times, lost = self._joined(), self._workings.times, True
-        patience = times.patience(timeout_s)
-        standing.bodies += 1
-        try:
-            async with held(standing, times, self._workings.mirror, patience) as number:
-                try:
-                    yield UnitTerm(self, standing, number)
-                finally:
-                    lost = standing.candidate.term != number
-        finally:
-            standing.bodies -= 1
-            if not lost and not standing.bodies:
-                release = self._workings.spawn(standing.candidate.release())
-                await self._workings.finish(release, self._place.timing.ttl_s)
+        self._check_joined()
+        async with self._blocks.hold(timeout_s) as (standing, number):
+            yield UnitTerm(self, standing, number)
 
     async def write_settings(self, changes: Mapping[str, str], *, term: int | None = None) -> None:
         """Change leader settings, all of the group or none; an empty text removes its name.
@@ -146,8 +137,7 @@ class Unit(BaseOffice):
         Cancelling: they may land all the same, in that term. Raises: NotLeader: nothing is written. BadInput: a text that
             isn't UTF-8, or too long. Unsure: they may have landed.
         """
-        standing = self._joined()
-        fence = standing.candidate.fence(self._term(standing, term))
+        fence = self._fence(term)
         workings = self._workings
         async with self._writing:
             base = self._application(workings.snapshot).settings_item
@@ -157,8 +147,7 @@ class Unit(BaseOffice):
 
     async def write_application_databag(self, changes: Mapping[str, str], *, term: int | None = None) -> None:
         """Say something on the application's behalf on its peer relation; promises and raises as `write_settings`."""
-        standing = self._joined()
-        fence = standing.candidate.fence(self._term(standing, term))
+        fence = self._fence(term)
         workings, number = self._workings, self._relation()
         async with self._writing:
             key = workings.layout.application_bag(number, self.application)
@@ -173,7 +162,7 @@ class Unit(BaseOffice):
         Times: waits as long as the store is silent. Cancelling: it is said all the same, as soon as the store answers.
         Raises: NoSuchThing when the unit has left. BadInput when the application has no peer relation, or for a text that isn't UTF-8.
         """
-        self._joined()
+        self._check_joined()
         key = self._workings.layout.unit_bag(self._relation(), self._place.unit)
         bag = merged(self._bag, changes)
         value = _encoded(bag)
@@ -186,9 +175,8 @@ class Unit(BaseOffice):
 
         Promises, times and cancelling: as `write_databag`. Raises: NoSuchThing when the unit has left.
         """
-        self._joined()
-        said = Said(status=status, message=message, since=now_text())
-        self._status = kept = UnitStatus(workload=said, agent=Said(status="idle"))
+        self._check_joined()
+        self._status = kept = _said(status, message)
         key, value = self._workings.layout.unit_status(self._place.unit), encode(kept)
         self._session.keep(key, value)
         await self._workings.mirror.wait_until(lambda snapshot: _has(snapshot, key, value) or self._status is not kept)
@@ -196,13 +184,19 @@ class Unit(BaseOffice):
     # ---- for the connection
 
     async def _enter(self) -> None:
-        """Be there: with a record, a databag in each peer relation, and as a candidate."""
+        """Be there: with a record, a status, and a databag in each peer relation."""
         workings, layout, name = self._workings, self._workings.layout, self._place.unit
         key = layout.unit_info(name)
         self._session.keep(key, encode(UnitRecord(program=self._program)))
+        self._session.keep(layout.unit_status(name), encode(self._status))
         for number in self._place.peer_relations.values():
             self._session.keep(layout.unit_bag(number, name), _encoded({}))
         await workings.mirror.wait_until(lambda snapshot: snapshot.get(key) is not None)
+        self._stop_looking = workings.mirror.on_change(self._look)
+
+    async def _begin(self) -> Standing:
+        self._check_joined()
+        workings, layout = self._workings, self._workings.layout
         keys = OfficeKeys(
             name=self.name,
             holder=layout.holder(self.application, LEADER_OFFICE),
@@ -210,12 +204,13 @@ class Unit(BaseOffice):
             terms=layout.terms(self.application, LEADER_OFFICE),
             # The record comes and goes with the session; the number is this program's alone, so it needs no comparison.
             unit_info="",
-            present=layout.unit_present(name),
+            present=layout.unit_present(self._place.unit),
         )
-        self._standing = workings.begin(self._session, keys, self.unit, self._show)
-        self._requests = Requests(self, self._standing)
-        self._stop_looking = workings.mirror.on_change(self._look)
-        self._look(workings.snapshot)
+        # The unit's candidacy before this one has ended; its keys must not be taken for this one's.
+        await workings.caught_up(keys.holder)
+        standing = workings.begin(self._session, keys, self.unit, self._show)
+        self._requests = Requests(self, standing)
+        return standing
 
     def _leave(self) -> asyncio.Task[None]:
         """Give the office up and go, whatever becomes of the caller."""
@@ -224,11 +219,9 @@ class Unit(BaseOffice):
         return self._leaving
 
     async def _go(self) -> None:
-        standing, self._standing = self._standing, None
-        if standing is None:
-            return
         self._stop_looking()
-        await self._workings.end(standing)
+        await self._blocks.leave(wait=False)
+        await self._blocks.left()
         layout, name = self._workings.layout, self._place.unit
         for number in self._place.peer_relations.values():
             await self._session.drop(layout.unit_bag(number, name))
@@ -240,7 +233,8 @@ class Unit(BaseOffice):
 
     def _look(self, snapshot: MirrorSnapshot) -> None:
         try:
-            self._requests.look()
+            if self._requests is not None:
+                self._requests.look()
             item = snapshot.get(self._workings.layout.unit_info(self._place.unit))
             # Whoever lets a unit die writes its record anew, and so takes it off the session.
             if item is None or item.lease or self._dying.is_set():
@@ -260,16 +254,20 @@ class Unit(BaseOffice):
 
     # ---- how
 
-    def _joined(self) -> Standing:
-        if self._standing is None:
+    def _check_joined(self) -> None:
+        if self._leaving is not None:
             raise NoSuchThing(f"{self.unit} is not in its application any more", hint="join anew")
-        return self._standing
 
-    def _term(self, standing: Standing, term: int | None) -> int:
-        now = standing.candidate.term
+    def _term(self, term: int | None) -> int:
+        """The term that it holds now. Raises NotLeader when that isn't `term`, or there is none; NoSuchThing when it has left."""
+        self._check_joined()
+        now = None if self._standing is None else self._standing.candidate.term
         if now is None or term not in (None, now):
             raise NotLeader(f"{self.unit} is not the leader" + ("" if term is None else f" in term {term} any more"))
         return now
+
+    def _fence(self, term: int | None) -> Compare:
+        return modified_at(self._workings.layout.holder(self.application, LEADER_OFFICE), self._term(term))
 
     def _relation(self) -> int:
         numbers = list(self._place.peer_relations.values())
@@ -310,3 +308,7 @@ def _encoded(bag: Mapping[str, str]) -> bytes:
 def _has(snapshot: MirrorSnapshot, key: str, value: bytes) -> bool:
     item = snapshot.get(key)
     return item is not None and item.value == value
+
+
+def _said(status: str, message: str) -> UnitStatus:
+    return UnitStatus(workload=Said(status=status, message=message, since=now_text()), agent=Said(status="idle"))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tenure.api.candidacies import Show, Standing, Times, begin, wait_for
-from tenure.clock import Instant
+from tenure.clock import NS_PER_S, Instant
 from tenure.errors import StoreUnreachable, Unsure
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
@@ -21,6 +21,8 @@ from tenure.store.api import Store
 
 CLOSE_SPARE_S = 5.0
 """How much longer than any lease a connection that closes goes on asking a silent store: by then its leases are over anyway."""
+
+RETRY_NS = NS_PER_S // 5
 
 
 class Workings:
@@ -88,6 +90,17 @@ class Workings:
     async def seen(self, revision: int) -> None:
         """Return when the mirror shows `revision`."""
         await self.mirror.wait_until(lambda snapshot: snapshot.revision >= revision)
+
+    async def caught_up(self, key: str) -> None:
+        """Return when the mirror shows all that has happened to `key`, as of now, however long the store is silent."""
+        while True:
+            try:
+                snapshot = await self.store.read(key)
+                break
+            except StoreUnreachable:
+                self.check_open()
+                await self.times.waiter.until(self.times.clock.now().after(RETRY_NS))
+        await self.seen(snapshot.revision)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task of the connection's own, which ends with it."""

@@ -82,8 +82,7 @@ class World:
         """Have `who` hold its office, whoever holds it now; returns the term's number.
 
         What the present holder has promised (`is_leader`) is broken, as `tenure transfer --now` would; its block is cancelled.
-        Raises BadInput when `who` is no candidate: an office must be waited for, by a task that is in its `hold`, and a unit
-        must have joined. Failed when it isn't elected, being cut off for one.
+        Raises BadInput when `who` is no candidate: a task must be in its `hold`, or a unit have joined as a candidate. Failed when it isn't elected, being cut off for one.
         """
         await self.settle()
         candidate = self._candidate(who)
@@ -153,7 +152,8 @@ class World:
         standing: Standing | None = who._standing
         if standing is None:
             raise BadInput(
-                f"nobody waits for {who.name} here", hint="an office's hold must be under way in another task"
+                f"nobody waits for {who.name} here",
+                hint="its hold must be under way in another task; or a unit joins with candidate=True",
             )
         return standing.candidate
 
