@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from tenure.agent.processes import end_what_is_left
+from tenure.clock import boot_id
 
 _NAME = "commands"
 
@@ -20,7 +21,7 @@ class ExecNote:
     def begin(self, context_id: str, pid: int = 0, ticks: int = 0) -> None:
         """Commands are about to be started, or were under this pid. Raises OSError."""
         beside = self._path.with_name(f"{_NAME}.new")
-        beside.write_text(json.dumps([context_id, pid, ticks]))
+        beside.write_text(json.dumps([boot_id(), context_id, pid, ticks]))
         beside.replace(self._path)
 
     def end(self) -> None:
@@ -31,9 +32,10 @@ class ExecNote:
     def end_what_is_left(self) -> int:
         """Kill what a dead agent's commands have left. Returns how many processes there were."""
         try:
-            context_id, pid, ticks = json.loads(self._path.read_text())
+            boot, context_id, pid, ticks = json.loads(self._path.read_text())
         except (OSError, ValueError):
             return 0
-        killed = end_what_is_left(str(context_id), int(pid), int(ticks))
+        # In another boot its pid and its session are somebody else's.
+        killed = end_what_is_left(str(context_id), int(pid), int(ticks)) if boot == boot_id() else 0
         self.end()
         return killed

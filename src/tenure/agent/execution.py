@@ -113,7 +113,7 @@ class Executor:
         candidate, clock = self.candidate, self.host.clock
         environment = hook_environment(self.around, hook, context.context_id, candidate.term)
         process = HookProcess(self.host.processes, context.context_id, log)
-        note = Running(serial=journal.serial + 1, hook=hook, context_id=context.context_id)
+        note = Running(serial=journal.serial + 1, hook=hook, context_id=context.context_id, boot_id=self.host.boot_id)
         self.file.begin(note)
         self.host.server.admit(context)
         begun = clock.now()

@@ -24,6 +24,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tenure.agent.hook import Hook
+from tenure.agent.processes import end_what_is_left
 from tenure.clock import Instant, ns
 from tenure.defaults import RETRY_FIRST_S, RETRY_MOST_S
 from tenure.errors import BadInput
@@ -164,12 +165,18 @@ class Running(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """0: it had not been started yet, or not been written down."""
     started_ticks: int = 0
     """The process's start, as the kernel counts it: tells it from a later one of the same pid."""
+    boot_id: str = ""
+    """The boot in which it ran: in another, its pid and its session are somebody else's."""
 
     def check(self) -> None:
         """Raise ValueError where the fields don't fit each other."""
         self.hook.check()
         if self.serial <= 0 or not self.context_id:
             raise ValueError("a running hook has a serial and a context")
+
+    def end_what_is_left(self, boot_id: str) -> int:
+        """Kill what is left of it on this host. Returns how many processes there were; of another boot's there are none."""
+        return end_what_is_left(self.context_id, self.pid, self.started_ticks) if self.boot_id == boot_id else 0
 
 
 class JournalFile:

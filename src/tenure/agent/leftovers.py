@@ -7,7 +7,6 @@ import shutil
 
 from tenure.agent.host import Host
 from tenure.agent.journal import JournalFile
-from tenure.agent.processes import end_what_is_left
 from tenure.errors import BadInput
 
 _log = logging.getLogger("tenure.agent")
@@ -28,7 +27,7 @@ def clear_leftovers(host: Host) -> None:
             _log.warning("%s", error.message)
             interrupted = None
         if interrupted is not None:
-            end_what_is_left(interrupted.context_id, interrupted.pid, interrupted.started_ticks)
+            interrupted.end_what_is_left(host.boot_id)
         _log.info("%s is gone from the model: its folder is removed", tag)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(host.state.path / "tools" / tag, ignore_errors=True)

@@ -16,7 +16,6 @@ from tenure.agent.exec_note import ExecNote
 from tenure.agent.execution import Executor
 from tenure.agent.host import Host
 from tenure.agent.journal import Journal, JournalFile
-from tenure.agent.processes import end_what_is_left
 from tenure.agent.status import StatusWriter
 from tenure.agent.tools.install import install_tools
 from tenure.names import UnitName
@@ -105,7 +104,7 @@ async def _take_up(host: Host, name: UnitName, revision: int, log: logging.Logge
         interrupted = file.interrupted(journal)
         journal = journal.awoken(now)
         if interrupted is not None:
-            left = end_what_is_left(interrupted.context_id, interrupted.pid, interrupted.started_ticks)
+            left = interrupted.end_what_is_left(host.boot_id)
             log.warning(
                 "%s was running when the agent died (%d of its processes were left): it counts as failed",
                 interrupted.hook.name,
