@@ -96,19 +96,23 @@ def _main() -> None:
         value = answers.get("config", {}).get(words[0]) if words else answers.get("config", {})
         print(json.dumps(value) if as_json else value)
     elif tool in ("relation-get", "relation-set") and "bags" in answers:
-        _bags(tool, words, stdin, answers, folder)
+        _bags(tool, words, stdin, answers, folder, as_json)
     elif tool == "status-get" and answers.get("status_get", "") is None:
         print("ERROR finding application status: this unit is not the leader", file=sys.stderr)
         sys.exit(1)
     elif tool in ("relation-ids", "relation-list", "relation-get", "status-get"):
-        print(json.dumps(answers.get(tool.replace("-", "_"))))
+        value = answers.get(tool.replace("-", "_"))
+        # Compact, as Juju prints it; without --format a list is a line each.
+        as_lines = isinstance(value, list) and not as_json
+        print("\n".join(value) if as_lines else json.dumps(value, separators=(",", ":"), sort_keys=True))
 
 
-def _bags(tool: str, words: list[str], stdin: str, answers: dict[str, Any], folder: str) -> None:
+def _bags(tool: str, words: list[str], stdin: str, answers: dict[str, Any], folder: str, as_json: bool) -> None:
     """Units' databags, where a test has given them: `bags`, by unit."""
     bags = answers["bags"]
     if tool == "relation-set":
-        bags.setdefault(os.environ["JUJU_UNIT_NAME"], {}).update(json.loads(stdin))
+        said = json.loads(stdin) if stdin else dict(word.split("=", 1) for word in words if "=" in word)
+        bags.setdefault(os.environ["JUJU_UNIT_NAME"], {}).update(said)
         with open(os.path.join(folder, "answers.json"), "w", encoding="utf-8") as file:
             json.dump(answers, file)
         return
@@ -118,7 +122,8 @@ def _bags(tool: str, words: list[str], stdin: str, answers: dict[str, Any], fold
             f'ERROR cannot read settings for unit "{unit}" in relation "members:0": settings not found', file=sys.stderr
         )
         sys.exit(1)
-    print(json.dumps(bags[unit].get(words[-2])))
+    value = bags[unit].get(words[-2])
+    print(json.dumps(value) if as_json else (value or ""))
 
 
 if __name__ == "__main__":

@@ -291,8 +291,9 @@ def hook_tools() -> str:
 def charm() -> str:
     """What `tenure.charm` offers to charm authors."""
     from tenure import charm as module
+    from tenure.howto import rolling
 
-    return described(module, "#")
+    return described(module, "#") + "\n" + described(rolling, "#")
 
 
 def python() -> str:

@@ -283,6 +283,25 @@ def test_juju_execs_errors_are_jujus(three: World, words: list[str], code: int, 
     assert (done.code, done.err, done.out) == (code, f"ERROR {message}\n", "")
 
 
+def test_without_a_context_they_run_between_two_hooks_all_the_same(world: World) -> None:
+    charm = one(
+        world, config_changed='if [ "$(config-get color)" = slow ]; then until [ -e go ]; do sleep 0.05; done; fi'
+    )
+    world.tenure("config", "web", "color=slow")
+    world.event("m0", event="hook-started", hook="config-changed", number=2)
+    process = subprocess.Popen(
+        [world.folder / "m0" / "bin" / "juju-exec", "--no-context", "echo ran; echo ${JUJU_UNIT_NAME:-none} $OWN"],
+        env={"PATH": os.environ["PATH"], "OWN": "mine"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    (charm / "go").touch()
+    assert Done(process).out == "ran\nnone mine\n"
+    world.tenure("config", "web", "color=blue")
+    world.event("m0", event="hook-ended", hook="config-changed", number=3)
+
+
 def test_a_relations_commands_have_its_variables(three: World) -> None:
     show = 'echo $JUJU_RELATION $JUJU_RELATION_ID $JUJU_REMOTE_UNIT $JUJU_REMOTE_APP "${JUJU_HOOK_NAME-unset}"'
     assert (

@@ -1,4 +1,4 @@
-# The acknowledged settings of the how-to with plain hook tools. Sourced by the hooks; needs the hook tools, grep, tr, date.
+# The acknowledged settings of the how-to with plain hook tools. Sourced by the hooks; needs the hook tools, grep, sed, tr, date.
 # The keys are those of AcknowledgedSettings in the charm library, so `tenure settings APP --acknowledged` reads them, too.
 
 # publish KEY VALUE: on the leader, make it a new version of the settings, unless it is so already.
@@ -27,16 +27,22 @@ apply() {
 }
 
 # missing: print who of the members there are now hasn't acknowledged it, with the reason, one a line. Fails on a minion.
+# The first of these that is so: its agent is lost (only Tenure tells), a hook of it has failed, it hasn't joined, …
 missing() {
     version=$(leader-get settings-version)
     relation=$(relation-ids members)
     status=$(status-get --application --include-data --format=json) || return 1
     # A quote within a message is escaped: only the units' own names match.
     for unit in $(echo "$status" | grep -oE "\"${JUJU_UNIT_NAME%/*}/[0-9]+\":\{" | tr -d '":{'); do
-        if ! acknowledged=$(relation-get -r "$relation" settings-acknowledged "$unit" 2>/dev/null); then
-            echo "$unit: hasn't joined"
-        elif [ "$acknowledged" != "$version" ]; then
-            echo "$unit: acknowledged version ${acknowledged:-0} of $version"
-        fi
+        joined=yes
+        acknowledged=$(relation-get -r "$relation" settings-acknowledged "$unit" 2>/dev/null) || joined=
+        [ "$acknowledged" != "$version" ] || continue
+        said=$(echo "$status" | grep -oE "\"$unit\":\{[^}]*")
+        case $said in
+        *'"message":"agent lost'*) why="agent lost" ;;
+        *'"status":"error"'*) why="in error: $(echo "$said" | sed -n 's/.*"hook":"\([^"]*\)".*/\1/p')" ;;
+        *) [ "$joined" ] && why="acknowledged version ${acknowledged:-0} of $version" || why="hasn't joined" ;;
+        esac
+        echo "$unit: $why"
     done
 }

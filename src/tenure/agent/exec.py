@@ -41,7 +41,7 @@ _log = logging.getLogger("tenure.agent")
 
 
 class Exec:
-    """Answers the verb `exec`."""
+    """Answers the verbs `exec` and `hold-hooks`."""
 
     def __init__(self, host: Host, find: Callable[[UnitName], UnitAgent | None]) -> None:
         self._host = host
@@ -49,7 +49,7 @@ class Exec:
 
     def register(self) -> None:
         """Have the agent's server ask here."""
-        self._host.server.control["exec"] = self.exec
+        self._host.server.control |= {"exec": self.exec, "hold-hooks": self.hold_hooks}
 
     async def exec(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Run the commands; answers when they have ended. Raises NoSuchThing, BadInput, Unsure: nothing was run.
@@ -64,6 +64,39 @@ class Exec:
             raise NoSuchThing(f"the agent of {self._host.machine} does not run {name}")
         with _streams(Commands.of(request)) as streams:
             return await _Run(self._host, unit, streams).run()
+
+    async def hold_hooks(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Let no hook run on this machine from the answer on, until whoever reads the named pipe `pipe` reads no more."""
+        pipe = str(request.get("pipe", ""))
+        closing = contextlib.ExitStack()
+        streams = closing.enter_context(_streams(Commands(text="", stdout=pipe, stderr=pipe)))
+        try:
+            held = await _locked(self._host.hook_lock, streams.gone)
+        except BaseException:
+            closing.close()
+            raise
+
+        def release(_: object) -> None:
+            closing.close()
+            if held:
+                self._host.hook_lock.release()
+
+        streams.gone.add_done_callback(release)
+        return {"held": held}
+
+
+async def _locked(lock: asyncio.Lock, gone: asyncio.Future[str]) -> bool:
+    """Have the hooks' lock; False: given up before."""
+    acquiring = asyncio.ensure_future(lock.acquire())
+    try:
+        await _first(acquiring, gone)
+    finally:
+        if not acquiring.done():
+            acquiring.cancel()
+    if acquiring.done() and gone.done():
+        lock.release()
+        return False
+    return acquiring.done()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +167,7 @@ class _Run:
         if self._commands.timeout_s is not None:
             timer = loop.call_later(self._commands.timeout_s, _settle, self._streams.gone, "timed out")
         try:
-            if not await self._locked():
+            if not await _locked(self._host.hook_lock, self._streams.gone):
                 return {"id": self._task, "code": None, "ended": self._streams.gone.result()}
             try:
                 return await self._run()
@@ -144,19 +177,6 @@ class _Run:
         finally:
             if timer is not None:
                 timer.cancel()
-
-    async def _locked(self) -> bool:
-        """Have the hooks' lock; False: given up before."""
-        acquiring = asyncio.ensure_future(self._host.hook_lock.acquire())
-        try:
-            await _first(acquiring, self._streams.gone)
-        finally:
-            if not acquiring.done():
-                acquiring.cancel()
-        if acquiring.done() and self._streams.gone.done():
-            self._host.hook_lock.release()
-            return False
-        return acquiring.done()
 
     async def _run(self) -> Mapping[str, Any]:
         parts, journal = self._unit.for_commands()

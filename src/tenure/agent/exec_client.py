@@ -7,13 +7,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tenure.agent import wire
 from tenure.agent.hooks import PIPES_S
+from tenure.errors import Unsure
 
 Stream = Literal["stdout", "stderr"]
 
@@ -65,6 +66,19 @@ async def run_commands(
         str(answer.get("started", "")),
         str(answer.get("completed", "")),
     )
+
+
+@contextlib.asynccontextmanager
+async def no_hooks(socket: str | Path) -> AsyncIterator[None]:
+    """A block in which no hook of the agent's machine runs; where there is no agent, none does anyway."""
+    with _pipes(socket) as pipes:
+        reader = _Reader(pipes["stdout"], lambda data: None)
+        try:
+            with contextlib.suppress(Unsure):
+                await wire.call(socket, {"control": "hold-hooks", "pipe": str(pipes["stdout"])}, float("inf"))
+            yield
+        finally:
+            reader.close()
 
 
 @contextlib.contextmanager

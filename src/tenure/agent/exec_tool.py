@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tenure.agent.exec_client import Stream, run_commands
+from tenure.agent.exec_client import Stream, no_hooks, run_commands
 from tenure.agent.tools.arguments import HelpWanted, Option, ToolError, UsageError, parse, relation_number
 from tenure.agent.tools.output import go_quote
 from tenure.errors import TenureError
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         asked = _asked(name, Path(state), arguments)
         if not asked.unit:
-            return _without_context(asked.commands)
+            return asyncio.run(_without_context(socket, asked.commands))
         return asyncio.run(_run(socket, Path(state), asked))
     except HelpWanted:
         sys.stdout.write(_usage(name))
@@ -155,10 +155,13 @@ def _show(stream: Stream, data: bytes) -> None:
     file.flush()
 
 
-def _without_context(commands: str) -> int:
-    # A plain shell's: nothing of the agent's is needed, and hooks are not waited for.
-    done = subprocess.run(["/bin/bash", "-s"], input=os.fsencode(commands), check=False)
-    return 128 - done.returncode if done.returncode < 0 else done.returncode
+async def _without_context(socket: str, commands: str) -> int:
+    """Run them here, while no hook of this machine's runs."""
+    async with no_hooks(socket):
+        bash = await asyncio.create_subprocess_exec("/bin/bash", "-s", stdin=subprocess.PIPE)
+        await bash.communicate(os.fsencode(commands))
+    assert bash.returncode is not None
+    return 128 - bash.returncode if bash.returncode < 0 else bash.returncode
 
 
 def _usage(name: str) -> str:

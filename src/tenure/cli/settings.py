@@ -46,11 +46,11 @@ async def command(settings: shared.Settings, application: str, key: str | None, 
                 hint="its charm would publish them by AcknowledgedSettings; see the how-to about acknowledged settings",
             )
         rows = [
-            *([str(unit), "acknowledged", ""] for unit in found.acknowledged),
-            *([str(one.unit), "missing", one.why] for one in found.missing),
+            *([str(unit), "acknowledged", "", ""] for unit in found.acknowledged),
+            *([str(one.unit), "missing", _local(one.since), one.why] for one in found.missing),
         ]
         head = f"Version {found.version}, published {_local(found.published)}\n\n"
-        emit(settings.format, found.document, lambda: head + table(["Unit", "Settings", "Why"], rows))
+        emit(settings.format, found.document, lambda: head + table(["Unit", "Settings", "Since", "Why"], rows))
         return 1 if found.missing else 0
     values_ = dict(view.application(application).settings)
     if key is None:
