@@ -171,6 +171,7 @@ def test_config_shows_changes_and_resets(tenure: Tenure, charm: Path, tmp_path: 
     }  # fmt: skip
     assert document["settings"]["ratio"] == {"type": "float", "description": "", "source": "unset"}
     assert tenure("config", "web", "loud").out == "true\n"
+    assert "to be set and to be reset" in tenure("config", "web", "port=82", "--reset", "loud,port", code=2).err
     tenure("config", "web", "--reset", "greeting,loud")
     assert tenure("config", "web", "greeting").out == "hello\n"
     assert "Greeting" not in tenure("config", "web").err

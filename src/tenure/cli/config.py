@@ -35,6 +35,7 @@ async def command(
       tenure config web port=8080 greeting=@hello.txt
       tenure config web --reset port
     """
+    from tenure.errors import BadInput
     from tenure.model.operations import configure
     from tenure.model.options import check_known, effective
     from tenure.model.view import read_model
@@ -42,6 +43,8 @@ async def command(
     names = [name for text in reset for name in text.split(",") if name]
     one = options[0] if len(options) == 1 and "=" not in options[0] and not names else None
     changes = {} if one else values.assignments(options)
+    if both := sorted(changes.keys() & set(names)):
+        raise BadInput(f'"{both[0]}" is to be set and to be reset', hint="one of the two")
     async with shared.opened(settings) as store:
         if changes or names:
             await configure(store, settings.layout, application, changes, names)
