@@ -9,6 +9,8 @@ INPUTS := pyproject.toml tools/bootstrap.sh tools/python.sh
 
 SEEDS ?= 500
 HOURS ?= 1
+MINUTES ?= 30
+SEED ?=
 FROM ?=
 BENCH ?=
 ARGS ?=
@@ -63,6 +65,10 @@ bench: $(VENV)/.stamp-dev ## measure each figure that is promised, as a table
 .PHONY: simulate
 simulate: $(VENV)/.stamp-run ## the seeded simulation: SEEDS=500 HOURS=1 FROM=seed
 	@$(BIN)/python -m tenure.simulation --seeds $(SEEDS) --hours $(HOURS) $(if $(FROM),--from $(FROM)) $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.stamp-dev ## faults at random against three `tenure hold`, with a witness outside: MINUTES=30 SEED=1
+	@$(BIN)/python -m tests.soak.holds --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: docs
 docs: $(VENV)/.stamp-docs ## the documentation, as web pages in docs/_build/html
