@@ -16,6 +16,7 @@ part() {  # part TITLE COMMAND...
   $title"
 }
 
+sh tools/postgresql.sh
 ran=$("$venv/bin/python" -c 'import platform; print(platform.python_version())')
 part "quick tests, Python $ran" "$venv/bin/python" -m pytest -q -n 2 -m "not slow" "$@"
 part "slow tests, Python $ran" "$venv/bin/python" -m pytest -q -m slow --timeout 600 --durations 5 "$@"

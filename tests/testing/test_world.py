@@ -208,3 +208,56 @@ async def test_what_is_no_candidate_can_not_be_elected(tenure_world: World, one:
         await tenure_world.pass_time(-1)
     with World() as another, pytest.raises(BadInput, match="another world"):
         another.partition(one)
+
+
+async def test_a_term_is_over_by_the_clock_alone_while_the_event_loop_hangs(
+    tenure_world: World, one: Connection
+) -> None:
+    with pytest.raises(NotLeader, match="has ended"):
+        async with one.office("cron").hold() as term:
+            tenure_world.partition(one)
+            assert term.left_s > 30
+            tenure_world._time.advance(61)
+            assert term.over
+            with pytest.raises(NotLeader, match="is over"):
+                term.check()
+            await asyncio.Event().wait()
+
+
+async def test_a_connection_that_is_left_ends_the_blocks_of_other_tasks(tenure_world: World) -> None:
+    async with tenure.connect(tenure_world.url) as connection, tenure.connect(tenure_world.url) as other:
+        async with other.office("cron").hold():
+            waiting = asyncio.create_task(_hold(connection.office("cron"), 1000))
+            await tenure_world.settle()
+            holding = asyncio.create_task(_hold_on(connection.office("other")))
+            await tenure_world.settle()
+            await connection.workings.close()
+            with pytest.raises(StoreUnreachable):
+                await waiting
+            with pytest.raises(NotLeader):
+                await holding
+            with pytest.raises(StoreUnreachable, match="the connection is closed"):
+                await _hold(connection.office("other"), 1)
+            with pytest.raises(StoreUnreachable, match="the connection is closed"):
+                async with connection.join("worker"):
+                    pass
+
+
+async def _hold_on(office: Office) -> None:
+    async with office.hold():
+        await asyncio.Event().wait()
+
+
+async def test_who_stops_waiting_is_no_candidate_any_more(
+    tenure_world: World, one: Connection, other: Connection
+) -> None:
+    async with other.office("cron").hold():
+        waiting = asyncio.create_task(_hold(one.office("cron"), 1000))
+        await tenure_world.settle()
+        assert one.office("cron")._standing is not None
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert one.office("cron")._standing is None
+        await tenure_world.settle()
+        assert len(one.workings.snapshot.under(one.workings.layout.free_candidates("cron"))) == 1

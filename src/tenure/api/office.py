@@ -68,7 +68,7 @@ class Term:
 
     @property
     def unit(self) -> str:
-        """Who holds it here."""
+        """Who holds it here: a unit's name, or a candidate's, `<machine>/<id>`."""
         return self._candidate.unit
 
     @property
