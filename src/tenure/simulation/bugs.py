@@ -216,6 +216,14 @@ class _BelievesWhileGivingUp(Candidacy):
         super()._over(now, how)
 
 
+class _GivesUpOverWork(Candidacy):
+    __slots__ = ()
+
+    def _give_up_when_free(self, now: Instant) -> None:
+        self.work_term = 0
+        super()._give_up_when_free(now)
+
+
 class _NeverClaims(Candidacy):
     __slots__ = ()
 
@@ -314,6 +322,11 @@ BUGS = {
         ),
         _bug("leaves-too-soon", "a lease is revoked last, with nothing held", waits_to_leave=False),
         _bug("work-not-waited-for", "an end on purpose waits for what runs on the term", scope_outlasts=False),
+        _bug(
+            "gives-up-over-work",
+            "a guarded term ends once its guard has seen everything gone",
+            candidacy=_GivesUpOverWork,
+        ),
         _bug(
             "never-claims",
             "once all is healed, an office with a live candidate is held within a lease and a round",
