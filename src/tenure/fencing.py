@@ -5,9 +5,9 @@ holds the office. Only the resource can: it remembers the greatest term that has
 one. That is what is here, for databases, for files, and for anything that can compare and set.
 
     fence = SqlFence("web/leader")
-    with psycopg.connect(...) as database:           # one transaction
-        fence.check(database, term.number)           # raises NotLeader when a later term has written
-        database.execute("UPDATE accounts ...")
+    with psycopg.connect("dbname=shop") as database:     # one transaction
+        fence.check(database, term.number)               # raises NotLeader when a later term has written
+        database.execute("UPDATE accounts SET balance = balance + 10")
 
 Term numbers come from `term.number` (`tenure.connect`), or from `TENURE_TERM` in the environment of a hook or a workload. They
 are the store's revisions: of one store, one model and one office. Where the store is thrown away and begun anew they begin

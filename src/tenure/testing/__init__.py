@@ -7,10 +7,13 @@ In the root `conftest.py`:
 Then a test takes the fixture `tenure_world`, and whatever it gives `tenure_world.url` to connects to that world: the same code
 as in production, on a store in memory, in virtual time.
 
-    async def test_the_report_is_written_by_one(tenure_world):
-        async with tenure.connect(tenure_world.url) as one, tenure.connect(tenure_world.url) as other:
-            ...
-            await tenure_world.depose(one.office("report"))
+    async def test_a_unit_that_is_deposed_leads_no_more(tenure_world):
+        async with tenure.connect(tenure_world.url) as connection:
+            async with connection.join("web", candidate=True) as unit:
+                await tenure_world.elect(unit)
+                assert await unit.is_leader()
+                await tenure_world.depose(unit)
+                assert not await unit.is_leader()
 
 It needs an asyncio test runner (pytest-asyncio, anyio's with asyncio); `tenure.blocking` is not for it: threads can't be told
 apart from waiting.
