@@ -155,6 +155,9 @@ class _Keeper:
                 # SIGTTOU is ignored yet, so that a background process may do this.
                 os.setpgid(0, 0)
                 os.tcsetpgrp(self.spec.terminal, os.getpgrp())
+            elif not _has_terminal():
+                # The kernel shares the processors between sessions: one that floods the host leaves the guard its share.
+                os.setsid()
             for number in RESET:
                 if number not in self.inherited:
                     signal.signal(number, signal.SIG_DFL)
@@ -164,3 +167,11 @@ class _Keeper:
             os.write(2, os.fsencode(f"tenure: {command[0]}: {error.strerror}\n"))
         finally:
             os._exit(code)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
