@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -198,3 +199,44 @@ def test_a_script_that_ends_without_closing_leaves_no_member_behind(url: str, on
         within_s=LIMIT_S,
         what="the unit to be gone",
     )
+
+
+STOPPED = """
+import sys, tenure.blocking
+from tenure.errors import NotLeader
+with tenure.blocking.connect(sys.argv[1], machine="old", lease_s=2) as connection:
+    try:
+        with connection.office("cron").hold() as term:
+            print(term.number, term.over, flush=True)
+            sys.stdin.readline()
+            print(term.left_s, flush=True)
+    except NotLeader as error:
+        print(error, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_thread_that_wakes_late_is_told_before_anything_else_is_known(url: str) -> None:
+    old = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert old.stdin is not None
+    assert old.stdout is not None
+    try:
+        number, over = old.stdout.readline().split()
+        assert over == "False"
+        old.send_signal(signal.SIGSTOP)
+        with tenure.blocking.connect(url, machine="new", lease_s=2) as connection:
+            with connection.office("cron").hold(timeout_s=60) as term:
+                assert term.number > int(number)
+                old.stdin.write("\n")
+                old.stdin.flush()
+                old.send_signal(signal.SIGCONT)
+                assert old.stdout.readline() == "0.0\n"
+                assert old.stdout.readline() == f"term {number} of cron ended before its block\n"
+        assert old.wait(30) == 0
+    finally:
+        old.kill()
+        old.wait()
+        old.stdin.close()
+        old.stdout.close()

@@ -261,3 +261,25 @@ async def test_who_stops_waiting_is_no_candidate_any_more(
         assert one.office("cron")._standing is None
         await tenure_world.settle()
         assert len(one.workings.snapshot.under(one.workings.layout.free_candidates("cron"))) == 1
+
+
+async def test_who_is_cancelled_leaves_at_once_and_the_office_is_free_when_nothing_is_owed(
+    tenure_world: World, one: Connection, other: Connection
+) -> None:
+    async def promise() -> None:
+        async with one.office("cron").hold():
+            assert await one.office("cron").is_leader(for_s=25)
+            await asyncio.Event().wait()
+
+    holding = asyncio.create_task(promise())
+    await tenure_world.pass_time(1)
+    before_s = tenure_world.now_s
+    holding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
+    assert tenure_world.now_s == before_s
+    waiting = asyncio.create_task(_hold(other.office("cron"), 60))
+    await tenure_world.pass_time(20)
+    assert not waiting.done()
+    await tenure_world.pass_time(10)
+    await waiting

@@ -23,7 +23,7 @@ class Blocks:
     @asynccontextmanager
     async def hold(self, timeout_s: float | None) -> AsyncIterator[tuple[Standing, int]]:
         """A term of the office for the length of the block. Raises TimedOut, NotLeader, and what `begin` raises."""
-        times, lost = self._workings.times, True
+        times, lost, cancelled = self._workings.times, True, False
         patience = times.patience(timeout_s)
         standing = await self._join_in(patience)
         try:
@@ -32,13 +32,17 @@ class Blocks:
                     yield standing, number
                 finally:
                     lost = standing.candidate.term != number
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
         finally:
             standing.bodies -= 1
             if not standing.bodies:
-                await self.leave(wait=not lost)
+                await self.leave(wait=not lost and not cancelled)
             elif self._always and standing.bodies == 1 and not lost:
                 release = self._workings.spawn(standing.candidate.release())
-                await self._workings.finish(release, self._ttl_s)
+                if not cancelled:
+                    await self._workings.finish(release, self._ttl_s)
 
     async def stand(self) -> None:
         """Be a candidate from now on, whether a block waits or not, until `leave`."""
