@@ -20,6 +20,9 @@ PRINT_WITHIN_S = 1.0
 TRANSFER_ANSWER_S = 1.0
 """How long a transfer's successor may take to answer before nothing changes."""
 
+SAME_SIGNAL_S = 0.3
+"""A second signal that comes so soon is the first one: `timeout` sends each to the process and to its group."""
+
 HISTORY_TERMS = 100
 """How many terms of an office are remembered."""
 

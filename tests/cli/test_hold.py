@@ -221,6 +221,17 @@ def test_a_signal_stops_the_command_and_releases_the_office(
     tenure("hold", "x", "--no-wait", "--", "true")
 
 
+def test_a_signal_that_comes_twice_at_once_leaves_the_command_its_time(hold: Holds) -> None:
+    holder = hold("x", "--", "sh", "-c", "trap 'sleep 0.3; echo stopped; exit 0' TERM; echo up; sleep 60 & wait")
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "up\n"
+    for _ in range(50):
+        holder.terminate()
+    out, _ = holder.communicate(timeout=20)
+    assert out == "stopped\n"
+    assert holder.returncode == 128 + signal.SIGTERM
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("many", [2, 10])
 def test_of_many_that_fight_one_runs_at_a_time_and_all_come_to_their_turn(

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
+from tenure.defaults import SAME_SIGNAL_S
 from tests.waiting import until
 
 TENURE = Path(sys.executable).with_name("tenure")
@@ -132,6 +134,8 @@ def test_a_second_ctrl_c_kills_agents_that_hang(up):
     one.read_until("m0 says", "m1 says")
     one.process.send_signal(signal.SIGINT)
     one.read_until("m0  │ handing over", "m1  │ handing over")
+    counts_from = time.monotonic() + SAME_SIGNAL_S
+    until(lambda: time.monotonic() > counts_from)
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 130
     assert all_gone(one)

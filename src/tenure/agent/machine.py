@@ -28,7 +28,8 @@ from tenure.agent.tools.install import install_jujud
 from tenure.agent.toolserver import ToolServer, socket_path
 from tenure.agent.unit import UnitAgent
 from tenure.alarm import Alarm
-from tenure.clock import KernelClock, boot_id
+from tenure.clock import Instant, KernelClock, boot_id, ns
+from tenure.defaults import SAME_SIGNAL_S
 from tenure.errors import Broken, StoreBroken, TenureError, Unsure
 from tenure.model.application import ApplicationView
 from tenure.model.layout import Layout
@@ -77,6 +78,7 @@ class MachineAgent:
         """Units that have ended here, or can't be run here."""
         self._said: set[str] = set()
         self._signals: list[int] = []
+        self._signalled_at: Instant | None = None
         self._asked_to_end = asyncio.Event()
         self._asked_again = asyncio.Event()
         self._failure: TenureError | None = None
@@ -183,6 +185,10 @@ class MachineAgent:
     # ---- its end
 
     def _signalled(self, number: int) -> None:
+        now = self._host.clock.now()
+        if self._signalled_at is not None and not self._signalled_at.after(ns(SAME_SIGNAL_S)).reached(now):
+            return
+        self._signalled_at = self._signalled_at or now
         self._signals.append(number)
         _log.info("got %s", signal.Signals(number).name)
         (self._asked_to_end if len(self._signals) == 1 else self._asked_again).set()

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from tenure.clock import Instant, KernelClock, ns
+from tenure.defaults import SAME_SIGNAL_S
+
 LINE_MAX = 64 * 1024
 """Bytes of one line of a log that are shown; the agent's own log file has it whole."""
 
@@ -38,7 +41,7 @@ class Terminal:
         self._colour = out.isatty() and "NO_COLOR" not in os.environ
         self._machines: list[Machine] = []
         self._readers: set[asyncio.Task[None]] = set()
-        self._asked_to_end = False
+        self._asked_to_end: Instant | None = None
         self._killed = False
 
     async def start(self, machine: str, state: Path, options: Sequence[str], width: int) -> None:
@@ -83,12 +86,15 @@ class Terminal:
         self._signal(signal.SIGKILL)
 
     def _ask(self) -> None:
-        if self._asked_to_end:
+        now = KernelClock().now()
+        if self._asked_to_end is not None:
+            if not self._asked_to_end.after(ns(SAME_SIGNAL_S)).reached(now):
+                return
             self._killed = True
             self.say("killing the agents: their terms end with their leases")
             self.kill()
             return
-        self._asked_to_end = True
+        self._asked_to_end = now
         self.say("ending: the agents hand over (Ctrl-C once more kills them)")
         self._signal(signal.SIGTERM)
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from tenure.alarm import Alarm
 from tenure.clock import Instant, KernelClock, boot_id, ns
+from tenure.defaults import SAME_SIGNAL_S
 from tenure.errors import BadInput, Failed
 from tenure.guard import tree
 from tenure.guard.duty import Duty
@@ -103,6 +104,7 @@ class Hold:
         self._candidate: Candidate
         self._ran_by: dict[int, bool] = {}
         self._signals: list[int] = []
+        self._signalled_at: Instant | None = None
         self._child_ended = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._terminal = _foreground_terminal()
@@ -307,6 +309,10 @@ class Hold:
     # ---- this process
 
     def _signalled(self, number: int) -> None:
+        now = self._clock.now()
+        if self._signalled_at is not None and not self._signalled_at.after(ns(SAME_SIGNAL_S)).reached(now):
+            return
+        self._signalled_at = self._signalled_at or now
         self._signals.append(number)
         if len(self._signals) == 1:
             self._finish(Outcome("signalled", number))
