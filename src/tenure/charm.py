@@ -280,7 +280,7 @@ class AcknowledgedSettings:
 
     Call it in leader-elected, leader-settings-changed, config-changed, update-status and the relation's -created, -joined,
     -changed and -departed: each of them may be the one in which something is seen first. A unit that goes without ever
-    having joined brings no hook, and is missed no more at the next one; so does a lost agent, which is still a member.
+    having joined brings no hook: it is missed no more at the next one. A lost agent's unit is a member still.
     """
 
     def __init__(self, endpoint: str) -> None:

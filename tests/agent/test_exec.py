@@ -215,6 +215,13 @@ def test_commands_whose_caller_goes_away_are_ended(world: World) -> None:
     assert run(world, "--unit", "web/0", "--", "echo next").out == "next\n"
 
 
+def test_a_hook_that_would_wait_for_its_own_end_is_refused(world: World) -> None:
+    one(world)
+    process = start(world, "--unit", "web/0", "--", "true", JUJU_CONTEXT_ID="web/0-start-1", JUJU_MACHINE_ID="m0")
+    done = Done(process)
+    assert (done.code, "would wait for its own end" in done.err) == (125, True)
+
+
 def test_a_daemon_that_they_leave_holds_nobody_up(world: World) -> None:
     one(world)
     done = run(world, "--unit", "web/0", "--", "sleep 300 & echo $!")

@@ -8,6 +8,7 @@ refused; 2 for wrong usage, or when there is no such unit.
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tenure.cli import shared, values
-from tenure.errors import BadInput, Failed, TenureError, Unsure, Vacant
+from tenure.errors import BadInput, Failed, No, TenureError, Unsure, Vacant
 from tenure.names import UnitName
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class Task:
 
 
 def _socket(view: ModelView, name: UnitName) -> str:
-    """Where the unit's agent listens. Raises Unsure: it can't be asked."""
+    """Where the unit's agent listens. Raises Unsure, No: it can't be asked."""
     from tenure.clock import boot_id
 
     unit = view.unit(name)
@@ -211,6 +212,8 @@ def _socket(view: ModelView, name: UnitName) -> str:
         raise Unsure("it waits for a machine: nothing was run")
     if machine is None:
         raise Unsure(f"the agent of {unit.info.machine} is lost: nothing was run")
+    if os.environ.get("JUJU_CONTEXT_ID") and os.environ.get("JUJU_MACHINE_ID") == unit.info.machine:
+        raise No("this is a hook of the same machine, and would wait for its own end: nothing was run")
     if machine.boot_id != boot_id():
         raise Unsure(f"its agent is on the host {machine.host}: nothing was run")
     return machine.socket
