@@ -199,9 +199,13 @@ async def test_a_store_that_is_removed_or_replaced_while_in_use_takes_no_more_wr
     await store.close()
 
 
-async def test_a_lock_that_is_removed_while_in_use_is_noticed_before_the_next_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", ["-lock", "-wal", "-shm"])
+async def test_a_file_beside_it_that_is_removed_while_in_use_is_noticed_before_the_next_write(
+    tmp_path: Path, beside: str
+) -> None:
     store = await open_store(f"sqlite://{tmp_path}/t.db")
-    (tmp_path / "t.db-lock").unlink()
+    await store.commit([], [Put("/b", b"")])
+    (tmp_path / f"t.db{beside}").unlink()
     with pytest.raises(StoreBroken, match="removed or replaced"):
         await store.commit([], [Put("/a", b"")])
     await store.close()

@@ -16,7 +16,7 @@ from tenure.clock import Clock, boot_id
 from tenure.errors import BadInput, LeaseLost, StoreBroken
 from tenure.store.sqlite import schema
 from tenure.store.sqlite.locks import FileLock, share_after
-from tenure.store.sqlite.place import Place, machine_identity
+from tenure.store.sqlite.place import Place, machine_identity, os_fault
 from tenure.store.sqlite.transaction import Transaction
 
 P = ParamSpec("P")
@@ -48,10 +48,15 @@ class Database:
             undo.callback(self._living.close)
             self.connection = schema.connect(place)
             undo.callback(self.connection.close)
-            self._file = os.stat(place.path)
+            self._files = {place.path: os.stat(place.path)}
             if schema.is_empty(self.connection, place.path):
                 self._create()
             share_after(self._living, self._is_foreign, self._take_over)
+            # The log and its index stand as long as anybody has read them: this connection has.
+            try:
+                self._files |= {path: os.stat(path) for path in (place.path + "-wal", place.path + "-shm")}
+            except OSError as error:
+                raise os_fault(error, place.path) from None
             undo.pop_all()
 
     def read(self, body: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -116,14 +121,14 @@ class Database:
         self.connection.execute(f"PRAGMA busy_timeout = {round(schema.BUSY_S * 1000)}")
 
     def check_in_place(self) -> None:
-        """Raises StoreBroken when the database or its lock was removed or replaced: others would use another one."""
+        """Raises StoreBroken when the database, its log or its lock was removed or replaced: others would use another one."""
         try:
-            same = os.path.samestat(os.stat(self.place.path), self._file)
+            same = all(os.path.samestat(os.stat(path), about) for path, about in self._files.items())
         except OSError:
             same = False
         if not same or not self.writer.is_in_place():
             raise StoreBroken(
-                f"{self.place.path} or the lock beside it was removed or replaced while it was in use",
+                f"{self.place.path} or a file beside it was removed or replaced while it was in use",
                 hint="end every process that uses it, then start them again",
             )
 
