@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from tenure.defaults import TTL_S
 
+# Not from `typing`, nor anything else: the hook tools and the charm library import this package, too, and must not wait.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tenure.api import connect as connect
+    from contextlib import AbstractAsyncContextManager
+
+    from tenure.api import Connection
 
 __version__ = "0.1.0.dev0"
 
 
-def __getattr__(name: str) -> Any:
-    # The hook tools and the charm library import this package too, and must not wait for what they don't use.
-    if name == "connect":
-        from tenure.api import connect
+def connect(
+    url: str, *, model: str = "default", machine: str | None = None, lease_s: int = TTL_S
+) -> AbstractAsyncContextManager[Connection]:
+    """A connection to `model` in the store at `url`: `async with tenure.connect(url) as connection`. See `tenure.api.connect`."""
+    from tenure import api
 
-        return connect
-    raise AttributeError(f"module 'tenure' has no attribute {name!r}")
+    return api.connect(url, model=model, machine=machine, lease_s=lease_s)

@@ -173,6 +173,12 @@ def test_importing_tenure_does_not_import_what_only_programs_need() -> None:
     import subprocess
     import sys
 
-    code = "import sys, tenure; print(sorted(name for name in sys.modules if name in ('asyncio', 'msgspec')))"
+    code = (
+        "import sys; from tenure import connect; "
+        "print(sorted(name for name in sys.modules if name in ('asyncio', 'msgspec', 'typing')))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+    code = "import sys, tenure.blocking; print('yaml' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

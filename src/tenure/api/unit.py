@@ -20,7 +20,6 @@ from tenure.model.programs import Place
 from tenure.model.records import Databag, Said, UnitStatus, decode, encode
 from tenure.model.records import Unit as UnitRecord
 from tenure.model.relations import BagChange, write_bags
-from tenure.model.removal import end_application_if_empty
 from tenure.model.settings import merged, write_settings
 from tenure.model.snapshot import MirrorSnapshot
 from tenure.model.view import ModelView
@@ -229,6 +228,9 @@ class Unit(BaseOffice):
         await self._session.drop(layout.unit_info(name))
         await self._workings.store.commit([], [DeletePrefix(layout.requests(name))])
         if self._dying.is_set():
+            # Only now: what removes applications knows charms, and with them YAML, which a program is better off without.
+            from tenure.model.removal import end_application_if_empty
+
             await end_application_if_empty(self._workings.store, layout, self.application)
 
     def _look(self, snapshot: MirrorSnapshot) -> None:
