@@ -97,6 +97,15 @@ async def test_a_tool_outside_of_a_hook_says_so(shop: Shop, name: str) -> None:
     assert (code, out, err) == (1, b"", f"ERROR {name} not set\n".encode())
 
 
+async def test_a_socket_that_was_removed_is_there_again_before_the_next_hook(world: UnitWorld, shop: Shop) -> None:
+    await world.elect()
+    shop.server.path.unlink()
+    await shop.server.be_there()
+    context = world.context()
+    shop.server.admit(context)
+    assert await shop.run(context, "is-leader") == (0, b"True\n", b"")
+
+
 async def test_without_its_agent_a_tool_says_so_and_fails(shop: Shop) -> None:
     await shop.server.close()
     code, out, err = await shop.run("web/0-start-1", "leader-get")

@@ -96,6 +96,7 @@ class Executor:
         if path is None:
             log.debug("skipped: the charm has no such hook")
             return SUCCEEDED
+        await self.host.server.be_there()
         await self.place.models.reached(self.wrote_at)
         context_id = f"{self.place.unit}-{hook.name}-{uuid.uuid4().hex}"
         if hook.kind == "leader-elected":

@@ -105,6 +105,14 @@ class ToolServer:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(lambda: _Connection(self), sock=listening, backlog=1024)
 
+    async def be_there(self) -> None:
+        """Listen again if the socket was removed: a user's runtime folder goes when they log out. Raises BadInput, OSError."""
+        if self._server is not None and not self.path.exists():
+            log.warning("%s was removed: listening there again", self.path)
+            self._server.close()
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)
+            await self.start()
+
     async def close(self) -> None:
         """Hang up on everybody and take the socket away; what was being done is cancelled."""
         if self._server is None:
