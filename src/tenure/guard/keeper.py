@@ -163,7 +163,7 @@ class _Keeper:
                     signal.signal(number, signal.SIG_DFL)
             os.execvp(command[0], command)
         except OSError as error:
-            code = 127 if isinstance(error, FileNotFoundError) else 126
+            code = 126 if _is_there(command[0]) else 127
             os.write(2, os.fsencode(f"tenure: {command[0]}: {error.strerror}\n"))
         finally:
             os._exit(code)
@@ -175,3 +175,10 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_there(command: str) -> bool:
+    """Whether a command that can't be executed exists; a folder of the PATH that may not be looked into says nothing."""
+    if "/" in command:
+        return os.path.lexists(command)
+    return any(os.path.lexists(os.path.join(folder, command)) for folder in os.get_exec_path())

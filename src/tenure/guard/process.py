@@ -280,11 +280,11 @@ class Guard:
         if not self.hook and not tree.any_child():
             self.state = "GONE"
             self._write_verdict(f"term {spec.term} is gone")
-            self._say("gone")
             if self.group:
                 self.group.remove()
             if spec.listen:
                 os.unlink(spec.listen)
+            self._say("gone")
             return
         if not self.namespace or not self.keeper:
             self._kill_work(again=True)
