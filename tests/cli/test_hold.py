@@ -385,8 +385,12 @@ def test_an_interactive_command_has_the_terminal(tenure: Tenure) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_is_the_commands_own_and_ctrl_z_does_not_stop_what_nobody_could_let_go_on(tenure: Tenure) -> None:
-    script = "trap 'echo caught; exit 6' INT; echo up; while :; do sleep 0.02; done"
-    pid, terminal = in_a_terminal(tenure, "sh", "-c", script)
+    # One process: a shell that is stopped in the very moment of starting another is stuck, here as anywhere.
+    script = (
+        "import os, signal; signal.signal(signal.SIGINT, lambda *_: (print('caught', flush=True), os._exit(6)));"
+        "print('up', flush=True); [signal.pause() for _ in range(9)]"
+    )
+    pid, terminal = in_a_terminal(tenure, sys.executable, "-c", script)
     _read(terminal, "up")
     os.write(terminal, b"\x1a")
     os.write(terminal, b"\x03")
