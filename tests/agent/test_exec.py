@@ -134,7 +134,7 @@ def test_a_true_that_they_were_told_is_owed_in_full(world: World) -> None:
     leader = world.tenure("leader", "web").strip()
     other = "web/1" if leader == "web/0" else "web/0"
     assert run(world, "--unit", "web/leader", "--", "is-leader").out == "True\n"
-    assert json.loads(world.tenure("explain", "web", "--format", "json"))["units"][leader]["candidacy"]["owed-s"] > 20
+    assert json.loads(world.tenure("explain", "web", "--format", "json"))["units"][leader]["candidacy"]["owed_s"] > 20
     world.tenure("transfer", other, "--timeout", "1s", code=124)
     assert run(world, "--unit", leader, "--", "is-leader").out == "False\n"
     world.kill("m0")

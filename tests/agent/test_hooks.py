@@ -189,11 +189,17 @@ async def test_ended_by_another_signal_is_a_failure(processes: Processes, charm:
     assert await run(processes, charm, write_hook(charm, "kill -SEGV $$")) == Ended("failed", "killed by SIGSEGV")
 
 
-async def test_a_file_that_the_kernel_refuses_is_an_error_that_names_it(processes: Processes, charm: Path) -> None:
+@pytest.mark.parametrize(
+    ("first_line", "why"),
+    [("#!/no/such/interpreter", "the interpreter that its first line names isn't there"), ("echo", "#!/bin/sh")],
+)
+async def test_a_file_that_the_kernel_refuses_is_an_error_that_says_what_to_mend(
+    processes: Processes, charm: Path, first_line: str, why: str
+) -> None:
     path = charm / "hooks/config-changed"
-    path.write_text("#!/no/such/interpreter\n")
+    path.write_text(f"{first_line}\n")
     path.chmod(0o755)
-    with pytest.raises(HookCannotRun, match="config-changed can't be run"):
+    with pytest.raises(HookCannotRun, match=f"config-changed can't be run: .*{why}"):
         await run(processes, charm, path)
 
 

@@ -153,7 +153,7 @@ async def test_a_restarted_agent_takes_its_term_up_again_and_owes_what_its_forer
     again = await SmallAgent(await opened(), tmp_path, "m0").start("web/0")
     await until_async(lambda: again["web/0"].term)
     assert again["web/0"].term == term
-    assert 59 < float(again["web/0"].explain()["owed-s"] or 0) <= 61
+    assert 59 < float(again["web/0"].explain()["owed_s"] or 0) <= 61
     assert second["web/1"].term is None
     await again.stop()
     await second.stop()

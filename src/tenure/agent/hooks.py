@@ -7,6 +7,7 @@ WARNING, up to a limit; a child that keeps the pipes open is waited for no longe
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -92,7 +93,7 @@ class HookProcess:
         except OSError as error:
             os.close(out)
             os.close(err)
-            raise HookCannotRun(f"{path} can't be run: {error.strerror}") from None
+            raise HookCannotRun(f"{path} can't be run: {_why_not(error)}") from None
         finally:
             os.close(out_end)
             os.close(err_end)
@@ -126,6 +127,15 @@ class HookProcess:
     def kill(self) -> None:
         """Kill all that is known to be the hook's own."""
         end_what_is_left(self._context_id, self.pid, self.ticks)
+
+
+def _why_not(error: OSError) -> str:
+    # The file is there, or it would not have been found: the kernel's words are about what its first line names.
+    if error.errno == errno.ENOENT:
+        return "the interpreter that its first line names isn't there"
+    if error.errno == errno.ENOEXEC:
+        return "it is no program, and has no first line that names an interpreter (#!/bin/sh)"
+    return error.strerror or str(error)
 
 
 def _ended(status: int) -> Ended:

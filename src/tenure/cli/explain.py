@@ -63,8 +63,8 @@ def _tabular(document: dict[str, dict[str, Any]]) -> str:
                 unit,
                 str(candidacy["state"]),
                 str(candidacy["term"] or "-"),
-                f"{candidacy['surely-left-s']:.1f} s",
-                f"{candidacy['owed-s']:.1f} s",
+                f"{candidacy['surely_left_s']:.1f} s",
+                f"{candidacy['owed_s']:.1f} s",
                 _doing(answer),
                 str(candidacy["because"] or ""),
             ]

@@ -57,6 +57,7 @@ class Candidate:
         self._tasks = Tasks()
         self._ticker = Ticker(clock, waiter, self._tasks, machine.wake_in_ns, self._tick)
         self._asks = 0
+        self._complaint = ""
         self._asked: dict[int, asyncio.Future[d.Answer]] = {}
         self._overs: dict[int, list[asyncio.Future[str]]] = {}
         self._transfers: dict[str, asyncio.Future[str]] = {}
@@ -94,9 +95,9 @@ class Candidate:
             "state": self.machine.state,
             "term": self.machine.number or None,
             "because": self.machine.because,
-            "surely-left-s": max(0.0, self.session.machine.sure_ns(now) / 1e9),
-            "owed-s": self.machine.owed_ns(now) / 1e9,
-            "leases-lost": self.session.lost,
+            "surely_left_s": max(0.0, self.session.machine.sure_ns(now) / 1e9),
+            "owed_s": self.machine.owed_ns(now) / 1e9,
+            "leases_lost": self.session.lost,
         }
 
     def fence(self, term: int) -> Compare:
@@ -331,14 +332,15 @@ class Candidate:
         try:
             outcome = await self._within(self._store.commit(decision.when, decision.then))
         except StoreUnsure as error:
-            self._log("unsure of a commit", office=self.keys.name, purpose=decision.purpose, error=str(error))
+            self._complain(f"unsure of its {decision.purpose}", error)
             self._feed(machine.unsure(self._clock.now(), call))
         except LeaseLost:
             self._feed(machine.lease_gone(self._clock.now(), call))
         except (Unsure, BadInput) as error:
-            self._log("a commit failed", office=self.keys.name, purpose=decision.purpose, error=str(error))
+            self._complain(f"could not {decision.purpose}", error)
             self._feed(machine.unreachable(self._clock.now(), call))
         else:
+            self._complaint = ""
             if isinstance(outcome, Committed):
                 self._feed(machine.committed(self._clock.now(), call, outcome.revision))
             else:
@@ -349,13 +351,20 @@ class Candidate:
         try:
             outcome = await self._within(self._store.commit([modified_at(key, _NEVER) for key in keys], ()))
         except Unsure as error:
-            self._log("a read failed", office=self.keys.name, error=str(error))
+            self._complain("could not read", error)
             self._feed(self.machine.unreachable(self._clock.now(), call))
             return
         assert isinstance(outcome, Refused)
+        self._complaint = ""
         current = outcome.current
         found = (current.get(self.keys.holder), current.get(self.keys.last), current.get(self.keys.unit_info))
         self._feed(self.machine.read(self._clock.now(), call, outcome.revision, *found))
+
+    def _complain(self, what: str, error: Exception) -> None:
+        # What is tried again several times a second fails so too: said once, until something succeeds.
+        if self._complaint != (complaint := f"{what}: {error}"):
+            self._complaint = complaint
+            self._log(what, office=self.keys.name, unit=self.unit, error=str(error))
 
     async def _within(self, call: Coroutine[Any, Any, Committed | Refused]) -> Committed | Refused:
         limit = self._clock.now().after(self.session.timing.commit_timeout_ns)
