@@ -100,8 +100,10 @@ def bare_ms(made: World, turns: int) -> float:
     environment = {"PATH": f"{tools}:{os.environ['PATH']}"}
     script = APPLY.format(turns=turns)
     began = time.perf_counter()
+    # Each in a session of its own, as an agent starts its hooks: on a busy host the kernel shares out by sessions.
     started = [
-        subprocess.Popen(["/bin/sh", "-c", script], env=environment, stdin=subprocess.DEVNULL) for _ in range(UNITS)
+        subprocess.Popen(["/bin/sh", "-c", script], env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        for _ in range(UNITS)
     ]
     for process in started:
         process.wait()
