@@ -55,9 +55,10 @@ def main() -> int:
         except Exception as error:
             failures[part] = f"{type(error).__name__}: {error}"
             console.print(Text(f"  {part} could not be measured: {failures[part]}", style="red"))
+        # After each part: an interrupted run keeps what it has measured.
+        keep(options.json, figures, failures)
         console.print(f"  {time.monotonic() - began:.0f} s", style="dim")
     console.print(table(figures))
-    keep(options.json, figures, failures)
     missed = [figure.name for group in figures.values() for figure in group if figure.ok is False]
     if missed:
         console.print(Text(f"not as promised: {'; '.join(missed)}", style="bold red"))
