@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What a shell starts in the background, or nohup, ignores Ctrl-C or a hang-up, and so would all that a test starts and
+# signals. A handler, even one that does nothing, isn't inherited: we go on ignoring it, and our children don't.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 _STATES = itertools.count()
 
