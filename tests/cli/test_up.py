@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -216,20 +217,16 @@ class Command:
 
     def left(self) -> list[str]:
         """What is left of it: processes of its folder, and files."""
-        lines = [path.read_bytes().replace(b"\0", b" ").decode() for path in readable_command_lines()]
-        return [line for line in lines if str(self.temporary) in line] + [
-            str(path) for path in self.temporary.iterdir()
-        ]
+        lines = [line for line in command_lines() if str(self.temporary) in line]
+        return lines + [str(path) for path in self.temporary.iterdir()]
 
 
-def readable_command_lines() -> list[Path]:
+def command_lines() -> list[str]:
+    """Those of all processes that are there long enough to be read."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            path.read_bytes()
-        except OSError:
-            continue
-        found.append(path)
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
     return found
 
 
