@@ -23,10 +23,11 @@ from tenure.guard.kernel import be_a_subreaper
 from tenure.guard.spec import Spec
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
+from tenure.model.offices import office_keys, office_state, office_view
 from tenure.model.records import Ran, decode, encode
 from tenure.model.snapshot import MirrorSnapshot
 from tenure.model.walltime import now_text, seconds_since
-from tenure.office.driver import Candidate, Desk, OfficeKeys, OfficeView, Timing
+from tenure.office.driver import Candidate, Desk, Timing
 from tenure.store.api import Committed, Put, Store
 
 KILL_MARGIN_S = 0.5
@@ -140,7 +141,7 @@ class Hold:
             session = await desk.session("office", self._timing)
             self._candidate = desk.candidate(
                 session,
-                self._keys(),
+                office_keys(self._layout, self._wanted.office, self._me),
                 self._me,
                 priority=self._wanted.priority,
                 on_change=lambda: None,
@@ -175,32 +176,16 @@ class Hold:
 
     # ---- the office
 
-    def _keys(self) -> OfficeKeys:
-        layout, office = self._layout, self._wanted.office
-        prefix = layout.free_office(office)
-        return OfficeKeys(
-            name=office,
-            holder=f"{prefix}holder",
-            last=f"{prefix}last",
-            terms=f"{prefix}terms/",
-            unit_info="",
-            present=f"{layout.free_candidates(office)}{self._me}",
-        )
-
     async def _follow(self, mirror: Mirror) -> None:
-        candidates = self._layout.free_candidates(self._wanted.office)
-        keys = self._candidate.keys
         async for snapshot in mirror.after(-1):
-            present = {item.key.removeprefix(candidates): item for item in snapshot.under(candidates)}
             if not self._wanted.wait and self._candidate.term is None and self._held(snapshot):
                 self._finish(Outcome("held by another"))
-            holder, last = snapshot.get(keys.holder), snapshot.get(keys.last)
-            self._candidate.saw(OfficeView(snapshot.revision, holder, last, None, present))
+            self._candidate.saw(office_view(snapshot, self._layout, self._wanted.office))
         raise Failed("the mirror of the store has ended; the log says why")
 
     def _held(self, snapshot: MirrorSnapshot) -> bool:
-        holder = snapshot.get(self._keys().holder)
-        return holder is not None and f'"{self._me}"'.encode() not in holder.value
+        holder = office_state(snapshot, self._layout, self._wanted.office).holder
+        return holder is not None and holder.unit != self._me
 
     async def _time_out(self, timeout_s: float) -> None:
         await self._alarm.until(self._clock.now().after(ns(timeout_s)))
