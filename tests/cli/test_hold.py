@@ -333,6 +333,19 @@ def test_when_the_guard_is_killed_the_term_ends_and_the_office_goes_on(hold: Hol
     assert first.poll() is None
 
 
+def test_what_a_hold_that_was_killed_has_left_is_swept_by_the_next(tenure: Tenure, tmp_path: Path) -> None:
+    folder = tmp_path / "runtime"
+    folder.mkdir()
+    process = tenure.start("hold", "x", "--", "sh", "-c", "echo up; exec sleep 1000", XDG_RUNTIME_DIR=str(folder))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.kill()
+    process.communicate()
+    (left,) = folder.iterdir()
+    tenure("hold", "y", "--", "true", XDG_RUNTIME_DIR=str(folder))
+    assert not left.exists()
+
+
 @pytest.mark.slow
 def test_with_once_a_term_that_ends_first_ends_it_with_1(hold: Holds, witness: Witness) -> None:
     first = hold("x", "--once", "--lease", "20s", "--", *witness.command(60))

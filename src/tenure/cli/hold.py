@@ -8,6 +8,7 @@ passed; 125 for a failure of Tenure's; 128+n after SIGTERM, SIGINT or SIGHUP; 2 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,9 +151,22 @@ async def _hold(settings: shared.Settings, wanted: Wanted) -> Outcome:
         (folder for folder in (os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm") if folder and os.access(folder, os.W_OK)),
         None,
     )
-    with tempfile.TemporaryDirectory(prefix="tenure-hold-", dir=base, ignore_cleanup_errors=True) as folder:
+    base = base or tempfile.gettempdir()
+    _sweep(Path(base))
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", dir=base, ignore_cleanup_errors=True) as folder:
         async with shared.opened(settings, make=True) as store:
             return await Hold(store, settings.layout, wanted, Path(folder), say, log).run()
+
+
+_FOLDER = "tenure-hold-"
+
+
+def _sweep(base: Path) -> None:
+    """Remove what holds that were killed have left there."""
+    for path in base.glob(f"{_FOLDER}*-*"):
+        pid = path.name.removeprefix(_FOLDER).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 async def _show(settings: shared.Settings, office: str) -> int:
