@@ -40,3 +40,6 @@ UPDATE_STATUS_S = 300.0
 
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 300.0
 """A failed hook is retried after the first of these, doubled each time up to the second. Juju's figures."""
+
+JUJU_VERSION = "3.6.9"
+"""The Juju that charms, and whatever reads Juju's status, find themselves under; ops switches features on by it."""

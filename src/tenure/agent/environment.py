@@ -9,9 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from tenure.agent.hook import Hook
-
-JUJU_VERSION = "3.6.9"
-"""What charms are told; ops switches features on by it."""
+from tenure.defaults import JUJU_VERSION
 
 _EMPTY = (
     "JUJU_PRINCIPAL_UNIT",

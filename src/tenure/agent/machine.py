@@ -16,7 +16,6 @@ from typing import Any
 import tenure
 from tenure.agent import exec_tool, logs
 from tenure.agent.control import Control
-from tenure.agent.environment import JUJU_VERSION
 from tenure.agent.exec import Exec
 from tenure.agent.guarding import UnitGuard
 from tenure.agent.host import Host, own_addresses
@@ -29,7 +28,7 @@ from tenure.agent.toolserver import ToolServer, socket_path
 from tenure.agent.unit import UnitAgent
 from tenure.alarm import Alarm
 from tenure.clock import Instant, KernelClock, boot_id, ns
-from tenure.defaults import SAME_SIGNAL_S
+from tenure.defaults import JUJU_VERSION, SAME_SIGNAL_S
 from tenure.errors import Broken, StoreBroken, TenureError, Unsure
 from tenure.model.application import ApplicationView
 from tenure.model.layout import Layout

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tenure.defaults import JUJU_VERSION
 from tenure.model.application import ApplicationView, UnitView
 from tenure.model.records import Machine, Said
 from tenure.model.status import agent_status, application_status, workload_status
 from tenure.model.view import ModelView
 from tenure.names import LEADER_OFFICE
-
-JUJU_VERSION = "3.6.0"
-"""What a reader of Juju's status may expect of the shape."""
 
 
 def status_document(view: ModelView, version: str, only: str | None = None) -> dict[str, Any]:
