@@ -199,9 +199,9 @@ async def test_a_name_that_no_application_may_have_is_refused(one: Connection) -
 async def test_a_unit_is_no_candidate_while_nobody_wants_it_to_lead(one: Connection, other: Connection) -> None:
     async with one.join("worker") as quiet, other.join("worker", candidate=True) as standing:
         await one.workings.mirror.wait_until(lambda _: quiet.leader == "worker/1")
-        assert await standing.is_leader(for_s=0)
         async with standing.hold() as term:
             assert term.unit == "worker/1"
+            assert await standing.is_leader(for_s=0)
         await one.workings.mirror.wait_until(lambda _: quiet.leader == "worker/1")
         async with other.join("worker"):
             pass
