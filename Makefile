@@ -70,6 +70,10 @@ simulate: $(VENV)/.stamp-run ## the seeded simulation: SEEDS=500 HOURS=1 FROM=se
 soak: $(VENV)/.stamp-dev ## faults at random against three `tenure hold`, with a witness outside: MINUTES=30 SEED=1
 	@$(BIN)/python -m tests.soak.holds --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: etcd
+etcd: ## fetch each etcd that Debian offers into .venv/etcd, for tests and the demo; installs nothing
+	@sh tools/etcd.sh $(VENV)/etcd
+
 .PHONY: docs
 docs: $(VENV)/.stamp-docs ## the documentation, as web pages in docs/_build/html
 	@$(BIN)/python tools/reference.py --check
