@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.world import World, alive
+from tests.stopping import stop
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -86,12 +87,16 @@ def test_it_runs_in_the_transfer_of_leadership(world: World) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_it_runs_in_time_also_when_the_agent_is_killed_or_hangs(world: World, number: int) -> None:
     leader, minion = two(world)
-    os.kill(world.agents[leader].pid, number)
+    pid = world.agents[leader].pid
+    if number == signal.SIGSTOP:
+        stop(pid)
+    else:
+        os.kill(pid, number)
     until(lambda: runs(world, leader), within_s=2 * LEASE_S)
     ((began, _, deadline, _, led),) = runs(world, leader)
     assert led == "False"
     assert int(began) < int(deadline) < elected_ns(world, minion)
-    os.kill(world.agents[leader].pid, signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
     if number == signal.SIGSTOP:
         # Awake again, it finds its term over, and is told of nothing twice.
         world.event(leader, event="term-over")

@@ -15,6 +15,7 @@ import pytest
 
 import tenure.blocking
 from tenure.errors import BadInput, NoSuchThing, NotLeader, StoreUnreachable, TimedOut
+from tests.stopping import stop
 from tests.waiting import until
 
 LIMIT_S = 20
@@ -225,7 +226,7 @@ def test_a_thread_that_wakes_late_is_told_before_anything_else_is_known(url: str
     try:
         number, over = old.stdout.readline().split()
         assert over == "False"
-        old.send_signal(signal.SIGSTOP)
+        stop(old.pid)
         with tenure.blocking.connect(url, machine="new", lease_s=2) as connection:
             with connection.office("cron").hold(timeout_s=60) as term:
                 assert term.number > int(number)

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Tenure
+from tests.stopping import stop
 from tests.waiting import until
 
 # Writes when it began and, by a line every 20 ms, until when it ran, both on CLOCK_BOOTTIME, whatever becomes of it.
@@ -299,7 +300,7 @@ def test_a_hold_that_is_stopped_for_longer_than_its_lease_has_its_command_ended_
     until(witness.runs)
     hold("x", "--lease", "3s", "--", *witness.command(60))
     until(lambda: len(_candidates(hold)) == 2)
-    first.send_signal(signal.SIGSTOP)
+    stop(first.pid)
     until(lambda: len(witness.runs()) == 2)
     witness.check_never_two()
     first.send_signal(signal.SIGCONT)
@@ -318,7 +319,7 @@ def test_when_the_guard_is_stopped_the_command_is_ended_in_time(hold: Holds, wit
     until(lambda: len(_candidates(hold)) == 2)
     os.kill(guard, signal.SIGSTOP)
     if both:
-        first.send_signal(signal.SIGSTOP)
+        stop(first.pid)
     until(lambda: len(witness.runs()) == 2)
     witness.check_never_two()
 

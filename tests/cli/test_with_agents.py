@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Tenure
+from tests.stopping import stop
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -74,7 +75,7 @@ def test_the_holders_agent_vouches_for_it_and_says_what_is_owed(tenure: Tenure, 
 def test_a_stopped_agent_makes_it_unknown(tenure: Tenure, agents: Agents) -> None:
     leader, _ = leader_and_minion(tenure)
     machine = tenure("leader", "web", "--format", "json").json["machine"]
-    agents.processes[machine].send_signal(signal.SIGSTOP)
+    stop(agents.processes[machine].pid)
     asking = tenure.start("is-leader", leader)
     # Not answered while it is stopped; by then somebody else leads, or can't be known to.
     until(lambda: tenure("leader", "web", code=None).out.strip() not in ("", leader), within_s=20)

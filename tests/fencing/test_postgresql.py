@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP
+from signal import SIGCONT
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 import tenure
 from tenure.errors import BadInput, NotLeader
 from tenure.fencing import SqlFence
+from tests.stopping import stop
 from tests.waiting import until
 
 psycopg = pytest.importorskip("psycopg")
@@ -194,7 +195,7 @@ async def test_a_holder_that_was_stopped_and_is_woken_late_writes_nothing(databa
     try:
         stale = int(old.stdout.readline())
         write(database, "old, in time", stale)
-        old.send_signal(SIGSTOP)
+        stop(old.pid)
         async with tenure.connect(url, machine="new", lease_s=2) as connection:
             async with connection.office("cron").hold(timeout_s=60) as term:
                 assert term.number > stale

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.agent.world import World
+from tests.stopping import stop
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -113,7 +114,7 @@ def test_a_unit_that_dies_is_missing_until_it_is_back_or_removed(world, root, ch
 def test_units_that_join_and_leave_while_the_leader_waits_are_counted_as_they_stand(world, root):
     deploy(world, root / "examples" / CHARMS[1])
     away = next(unit for unit in ("web/0", "web/1", "web/2") if unit != leader(world))
-    world.agents[f"m{away[-1]}"].send_signal(signal.SIGSTOP)
+    stop(world.agents[f"m{away[-1]}"].pid)
     world.tenure("config", "web", "colour=blue")
     until(lambda: list(asked(world)["missing"]) == [away], within_s=20)
     assert why(world, away) in ("acknowledged version 1 of 2", "agent lost for 0 s")
@@ -156,7 +157,7 @@ def test_the_successor_of_a_killed_leader_takes_the_roll_out_up_where_it_stands(
     others = [unit for unit in ("web/0", "web/1", "web/2") if unit != first]
     # Nobody else gets to acknowledge before the leader is gone.
     for unit in others:
-        world.agents[f"m{unit[-1]}"].send_signal(signal.SIGSTOP)
+        stop(world.agents[f"m{unit[-1]}"].pid)
     world.tenure("config", "web", "colour=blue")
     until(lambda: asked(world)["version"] == 2 and asked(world)["acknowledged"] == [first], within_s=20)
     world.kill(f"m{first[-1]}")
