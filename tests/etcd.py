@@ -283,7 +283,9 @@ class EtcdCluster:
 
     def leader(self, within_s: float = READY_WITHIN_S) -> Member:
         """The member that leads now, as the members themselves say; waits while none does."""
-        return until(self._leader, within_s=within_s, what="a leader of etcd")  # type: ignore[return-value]
+        found = until(self._leader, within_s=within_s, what="a leader of etcd")
+        assert found is not None
+        return found
 
     def _leader(self) -> Member | None:
         for member in self.members:

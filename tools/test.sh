@@ -17,6 +17,7 @@ part() {  # part TITLE COMMAND...
 }
 
 sh tools/postgresql.sh
+sh tools/network.sh
 sh tools/etcd.sh "$venv/etcd" || echo "no etcd: the tests that need one are skipped"
 ran=$("$venv/bin/python" -c 'import platform; print(platform.python_version())')
 part "quick tests, Python $ran" "$venv/bin/python" -m pytest -q -n 2 -m "not slow" "$@"
