@@ -166,7 +166,8 @@ class EtcdCluster:
     """Members that know each other. Use it as a context manager: entered when all serve, and nothing is left after it.
 
     `flags` go to each member (`--quota-backend-bytes=…`); `client_tls` is (certificate, key, CA to ask clients for or
-    None). `hosts` and `spawn` put each member somewhere else than on loopback.
+    None). `hosts` (addresses) and `spawn` put each member somewhere else than on loopback; `ctl_from` says what to begin
+    etcdctl's command line with, so that it reaches them.
     """
 
     def __init__(
@@ -178,12 +179,14 @@ class EtcdCluster:
         client_tls: tuple[Path, Path, Path | None] | None = None,
         hosts: Sequence[str] = (),
         spawn: Sequence[Spawn] = (),
+        ctl_from: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.version = version or newest()
         self.programs = programs(self.version)
         _sweep()
         self.folder = Path(tempfile.mkdtemp(prefix=f"tenure-etcd-{os.getpid()}-", dir=_memory()))
         self.client_tls = client_tls
+        self._ctl_from = ctl_from
         self.flags = [f"--initial-cluster-token={self.folder.name}", *flags, *_tls_flags(client_tls)]
         ports = _free_ports(2 * members) if not hosts else [2379, 2380] * members
         self._spare = 0
@@ -296,9 +299,13 @@ class EtcdCluster:
                     return member
         return None
 
+    def ctl_command(self, at: Sequence[Member] = ()) -> list[str]:
+        """`etcdctl` and its endpoints."""
+        return [str(self.programs / "etcdctl"), "--endpoints", ",".join(m.endpoint for m in at or self.members)]
+
     def run_ctl(self, *arguments: str, at: Sequence[Member] = (), user: str = "") -> subprocess.CompletedProcess[str]:
         """`etcdctl` against these members (all of them by default); `user` is `name:password`."""
-        command = [str(self.programs / "etcdctl"), "--endpoints", ",".join(m.endpoint for m in at or self.members)]
+        command = [*self._ctl_from(), *self.ctl_command(at)]
         if self.client_tls:
             certificate, key, _ = self.client_tls
             command += ["--insecure-transport=false", "--insecure-skip-tls-verify", "--cert", str(certificate)]

@@ -23,7 +23,14 @@ from tests.waiting import until
 
 HOW = "as root: `sh tools/network.sh`"
 PUMP = Path(__file__).with_name("pump.py")
-_INIT = 'trap "" CHLD; hostname "$1"; ip link set lo up; echo up; exec sleep infinity'
+# Its own /run goes with its power. Control groups are the machine's, and their names pids: hosts would meet in them.
+_INIT = """
+trap "" CHLD
+hostname "$1" && mount -t tmpfs -o mode=755 run /run && ip link set lo up || exit
+umount -l -a -t cgroup2
+echo up
+exec sleep infinity
+"""
 
 
 @lru_cache
@@ -148,7 +155,7 @@ class Host:
     ) -> HostProcess:
         """Start a command on it, in a session of its own."""
         outer = subprocess.Popen(
-            [*self._enter(), *map(str, command)],
+            [*self.enter(), *map(str, command)],
             env=_ENVIRONMENT if environment is None else environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -164,7 +171,7 @@ class Host:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on it to its end."""
         return subprocess.run(
-            [*self._enter(), *map(str, command)],
+            [*self.enter(), *map(str, command)],
             env=_ENVIRONMENT if environment is None else environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -194,7 +201,8 @@ class Host:
         assert self._pump.stdout.readline() == "up\n"
         self._set_up_link()
 
-    def _enter(self) -> list[str]:
+    def enter(self) -> list[str]:
+        """What runs the command that follows on it."""
         return ["nsenter", "-t", str(self.pid), "-n", "-p", "-m", "-u", "--"]
 
     def _plug_in(self) -> None:
