@@ -60,6 +60,10 @@ class StoreBroken(Unsure):
     """The store can't be used as it is: corrupt, of a newer format, full, read-only. Nothing was changed."""
 
 
+class StoreReplaced(StoreBroken):
+    """The store's files were removed or replaced while they were in use: no later call of this process finds them again."""
+
+
 class TimedOut(TenureError):
     """The caller's own time-out passed; nothing is said about the rest."""
 

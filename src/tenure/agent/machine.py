@@ -29,7 +29,7 @@ from tenure.agent.unit import UnitAgent
 from tenure.alarm import Alarm
 from tenure.clock import Instant, KernelClock, boot_id, ns
 from tenure.defaults import JUJU_VERSION, SAME_SIGNAL_S
-from tenure.errors import Broken, StoreBroken, TenureError, Unsure
+from tenure.errors import Broken, StoreBroken, StoreReplaced, TenureError, Unsure
 from tenure.model.application import ApplicationView
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
@@ -43,6 +43,9 @@ from tenure.store import open_store
 
 CLOSE_SPARE_S = 5.0
 """How much longer than any lease an agent that ends goes on asking a silent store: by then its leases are over anyway."""
+
+FOLDER_EVERY_S = 1.0
+"""How often the agent looks whether its state folder still is the one that it has locked."""
 
 _log = logging.getLogger("tenure.agent")
 
@@ -89,13 +92,17 @@ class MachineAgent:
     async def run(self) -> int:
         """Return the exit code, once everything is handed over: 0, or 128+n after a second signal n.
 
-        Raises what made the agent end by itself: No (its name was taken), StoreBroken.
+        Raises what made the agent end by itself: No (its name was taken), StoreBroken, Unsure (its folder was).
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unhandled)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled, number)
-        working = [self._spawn(self._follow()), self._spawn(self._registration.keep(self._fail))]
+        working = [
+            self._spawn(self._follow()),
+            self._spawn(self._registration.keep(self._fail)),
+            self._spawn(self._mind_folder()),
+        ]
         await self._asked_to_end.wait()
         for task in working:
             task.cancel()
@@ -113,6 +120,8 @@ class MachineAgent:
                 self._registration.check(snapshot.get(own_key))
                 try:
                     await self._look()
+                except StoreReplaced:
+                    raise
                 except StoreBroken as error:
                     self._say_once(error)
             self._fail(StoreBroken("the mirror of the store has ended; the log says why"))
@@ -120,6 +129,18 @@ class MachineAgent:
             self._fail(error)
         except OSError as error:
             self._fail(_unsaved(error))
+
+    async def _mind_folder(self) -> None:
+        """End the agent when its folder goes: a term that can't be written down as over must not be led on."""
+        state = self._host.state
+        while await asyncio.to_thread(state.is_in_place):
+            await asyncio.sleep(FOLDER_EVERY_S)
+        self._fail(
+            Unsure(
+                f"the state folder {state.path} was removed or replaced: what this agent's units held is given up",
+                hint="start it again; in a new folder its units run from their install hooks on",
+            )
+        )
 
     async def _look(self) -> None:
         view = self._host.view()
@@ -206,6 +227,8 @@ class MachineAgent:
         handing_over = self._spawn(self._hand_over(runs))
         again = self._spawn(self._be_asked_again())
         longest_s = max([MACHINE_TTL_S, *(run.unit.candidate.session.timing.ttl_s for run in runs)])
+        if isinstance(self._failure, StoreReplaced):
+            longest_s = 0  # nothing can be handed over: there is only the work to end
         await asyncio.wait(
             {handing_over, again}, timeout=longest_s + CLOSE_SPARE_S, return_when=asyncio.FIRST_COMPLETED
         )
@@ -221,6 +244,8 @@ class MachineAgent:
             run.unit.kill_running()
         await asyncio.wait({run.task for run in runs} or {again}, timeout=1.0)
         await self._host.desk.close(hand_over=False)
+        if isinstance(self._failure, StoreReplaced):
+            raise self._failure
         if self._signals[1:]:
             _log.warning("ended at once: what was held stays so until its lease ends")
             return 128 + self._signals[-1]

@@ -61,6 +61,15 @@ class StateDir:
         """Give it free."""
         os.close(self._lock)
 
+    def is_in_place(self) -> bool:
+        """Whether the folder that is locked still is the one that others find under its name."""
+        try:
+            return os.path.samestat(os.stat(self.path / "lock"), os.fstat(self._lock))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True  # what can't be looked at isn't known to be gone
+
     @property
     def desk(self) -> Path:
         """What sessions and terms must remember."""

@@ -1,7 +1,8 @@
 """A local copy of a prefix that is always consistent: a snapshot, then changes, then a snapshot again when some were missed.
 
 Its readers never notice which it was: they see immutable snapshots whose revisions only grow. A slow reader skips
-revisions, never parts of one. While the store is silent the last snapshot stands, and `silent_since` says since when.
+revisions, never parts of one. While the store is silent the last snapshot stands, and `silent_since` says since when. A store
+that was replaced under us is the mirror's end: `failure` says so, and whoever waits is told.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import aclosing
 from typing import cast
 
 from tenure.clock import Clock, Instant, KernelClock
-from tenure.errors import Broken, Compacted, StoreBroken, StoreUnreachable, Unsure, invariant
+from tenure.errors import Broken, Compacted, StoreBroken, StoreReplaced, StoreUnreachable, Unsure, invariant
 from tenure.model.snapshot import MirrorSnapshot
 from tenure.store.api import Batch, Store
 
@@ -36,6 +37,8 @@ class Mirror:
         self._listeners: list[Callable[[MirrorSnapshot], None]] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.failure: StoreReplaced | None = None
+        """Why it has ended by itself."""
 
     @property
     def current(self) -> MirrorSnapshot:
@@ -78,7 +81,10 @@ class Mirror:
         self._tell()
 
     async def after(self, revision: int) -> AsyncGenerator[MirrorSnapshot, None]:
-        """Each newer snapshot than `revision`, the newest one where several came meanwhile; ends when the mirror does."""
+        """Each newer snapshot than `revision`, the newest one where several came meanwhile; ends when the mirror is closed.
+
+        Raises StoreReplaced.
+        """
         while True:
             snapshot = await self._newer(revision)
             if snapshot is None:
@@ -87,7 +93,7 @@ class Mirror:
             yield snapshot
 
     async def wait_until(self, predicate: Callable[[MirrorSnapshot], bool]) -> MirrorSnapshot:
-        """The first snapshot, from the current one on, of which `predicate` holds. Raises StoreUnreachable when the mirror ends."""
+        """The first snapshot, from the current one on, of which `predicate` holds. Raises StoreUnreachable when it is closed, StoreReplaced."""
         if predicate(self.current):
             return self.current
         async with aclosing(self.after(self.current.revision)) as snapshots:
@@ -98,6 +104,8 @@ class Mirror:
 
     async def _newer(self, revision: int) -> MirrorSnapshot | None:
         while self.current.revision <= revision:
+            if self.failure is not None:
+                raise self.failure
             if self._task is None or self._task.done():
                 return None
             await self._news.wait()
@@ -115,6 +123,9 @@ class Mirror:
                 await self._watch(backoff)
             except Compacted:
                 resync = True
+            except StoreReplaced as error:
+                self.failure = error
+                return
             except Unsure as error:
                 self._fell_silent(error)
                 resync = True

@@ -103,6 +103,8 @@ class Ledger:
             try:
                 self._path.unlink(missing_ok=True)
                 self._sync_folder()
+            except FileNotFoundError:
+                return  # the folder itself is gone, and with it whatever a successor could take up
             except OSError:
                 raise Broken(f"{self._path} can be neither written nor removed: {error}") from error
 

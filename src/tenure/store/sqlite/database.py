@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from tenure.clock import Clock, boot_id
-from tenure.errors import BadInput, LeaseLost, StoreBroken
+from tenure.errors import BadInput, LeaseLost, StoreBroken, StoreReplaced
 from tenure.store.sqlite import schema
 from tenure.store.sqlite.locks import FileLock, share_after
 from tenure.store.sqlite.place import Place, machine_identity, os_fault
@@ -121,13 +121,13 @@ class Database:
         self.connection.execute(f"PRAGMA busy_timeout = {round(schema.BUSY_S * 1000)}")
 
     def check_in_place(self) -> None:
-        """Raises StoreBroken when the database, its log or its lock was removed or replaced: others would use another one."""
+        """Raises StoreReplaced when the database, its log or its lock was removed or replaced: others would use another one."""
         try:
             same = all(os.path.samestat(os.stat(path), about) for path, about in self._files.items())
         except OSError:
             same = False
         if not same or not self.writer.is_in_place():
-            raise StoreBroken(
+            raise StoreReplaced(
                 f"{self.place.path} or a file beside it was removed or replaced while it was in use",
                 hint="end every process that uses it, then start them again",
             )
