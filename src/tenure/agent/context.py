@@ -1,8 +1,9 @@
 """A hook's sandbox: what it may read, a buffer of what it has written, and what passes through at once.
 
 Reads are of the model as it stood when the hook began, with what the hook itself has written; leader settings and the
-application's status and members are read when first asked for, by a leader no older than its own term. Databags are
-buffered: `flush` lands all of them in one transaction after the hook has succeeded. Settings, status and log are not.
+application's status and members are read when first asked for, by a leader no older than its own term. Databags and the
+unit's state are buffered: `flush` lands all of them in one transaction after the hook has succeeded. Settings, status and
+log are not.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tenure.model.commits import new_id
 from tenure.model.layout import Layout
 from tenure.model.members import members
 from tenure.model.mirror import Mirror
-from tenure.model.records import ApplicationStatus, Said, decode, encode
+from tenure.model.records import ApplicationStatus, Said, State, decode, encode
 from tenure.model.relations import BagChange, write_bags
 from tenure.model.settings import merged, write_settings
 from tenure.model.status import application_status, is_lost, workload_status
@@ -129,6 +130,7 @@ class HookContext:
         self._application: tuple[Said, Mapping[str, Said]] | None = None
         self._unit_changes: dict[int, dict[str, str]] = {}
         self._application_changes: dict[int, dict[str, str]] = {}
+        self._state_changes: dict[str, str] = {}
 
     @property
     def unit(self) -> UnitName:
@@ -270,6 +272,23 @@ class HookContext:
             raise BadInput("the hook has ended")
         buffer.setdefault(relation, {}).update(changes)
 
+    # State
+
+    def state(self) -> Mapping[str, str]:
+        """What the charm keeps of its unit, this hook's changes included. Raises StoreBroken."""
+        item = self._state_item()
+        kept = decode(State, item.value, item.key).values if item is not None else {}
+        return merged(kept, self._state_changes)
+
+    def change_state(self, changes: Mapping[str, str]) -> None:
+        """Buffer changes to the unit's state, "" removing a key. Raises BadInput: no longer, once the hook has ended."""
+        if self._closed:
+            raise BadInput("the hook has ended")
+        self._state_changes.update(changes)
+
+    def _state_item(self) -> Item | None:
+        return self.view.snapshot.get(self.layout.unit_state(self.unit))
+
     # The hook's end
 
     async def flush(self) -> None:
@@ -280,21 +299,25 @@ class HookContext:
         the unit isn't in its scope), BadInput (a databag is too large), StoreBroken: nothing has landed.
         """
         changes: list[BagChange] = []
-        relations: list[Compare] = []
+        there: list[Compare] = []
         for relation in sorted({*self._unit_changes, *self._application_changes}):
             found = self.relation(relation)
-            relations.append(created_at(found.info_item.key, found.info_item.create_revision))
+            there.append(created_at(found.info_item.key, found.info_item.create_revision))
             if relation in self._unit_changes:
                 changes.append(self._own_change(found, self._unit_changes[relation]))
             if relation in self._application_changes:
                 key = self.layout.application_bag(relation, self.application)
                 item = found.application_bag_item(self.application)
                 changes.append(BagChange(key, item, self._application_changes[relation]))
+        if self._state_changes:
+            changes.append(BagChange(self.layout.unit_state(self.unit), self._state_item(), self._state_changes))
+            unit = self.view.unit(self.unit).info_item
+            there.append(created_at(unit.key, unit.create_revision))
         fence = self.leader.fence if self._application_changes else None
         commit_id = new_id()
         while changes:
             try:
-                revision = await write_bags(self.place.store, changes, fence=fence, when=relations, commit_id=commit_id)
+                revision = await write_bags(self.place.store, changes, fence=fence, when=there, commit_id=commit_id)
             except (StoreUnsure, StoreUnreachable):
                 await asyncio.sleep(FLUSH_RETRY_S)
                 continue

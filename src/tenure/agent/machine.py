@@ -133,7 +133,7 @@ class MachineAgent:
     async def _mind_folder(self) -> None:
         """End the agent when its folder goes: a term that can't be written down as over must not be led on."""
         state = self._host.state
-        while await asyncio.to_thread(state.is_in_place):
+        while await asyncio.to_thread(state.is_in_place):  # noqa: ASYNC110 - nothing tells of a folder that goes
             await asyncio.sleep(FOLDER_EVERY_S)
         self._fail(
             Unsure(

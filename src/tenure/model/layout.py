@@ -7,6 +7,7 @@
   apps/<app>/units/<n>/info                   machine, life
   apps/<app>/units/<n>/present                on the application's session
   apps/<app>/units/<n>/status
+  apps/<app>/units/<n>/state                  what the charm keeps of its unit: state-set
   apps/<app>/units/<n>/requests/<id>          resolved, transfer, …, with their answers
   apps/<app>/offices/<office>/holder          mod revision = the term number; on the application's session
   apps/<app>/offices/<office>/last
@@ -98,6 +99,10 @@ class Layout:
     def unit_status(self, unit: UnitName) -> str:
         """What a unit and its agent say of it."""
         return f"{self.unit(unit)}status"
+
+    def unit_state(self, unit: UnitName) -> str:
+        """What a unit's charm keeps from one hook to the next."""
+        return f"{self.unit(unit)}state"
 
     def requests(self, unit: UnitName) -> str:
         """Prefix of what is asked of a unit."""

@@ -176,6 +176,13 @@ class Databag(Record, frozen=True, kw_only=True):
     id: str = ""
 
 
+class State(Record, frozen=True, kw_only=True):
+    """`apps/<app>/units/<n>/state`: what a unit's charm keeps from one hook to the next."""
+
+    values: dict[str, str] = {}
+    id: str = ""
+
+
 class Request(Record, frozen=True, kw_only=True):
     """`apps/<app>/units/<n>/requests/<id>`: what is asked of a unit's agent, and its answer."""
 

@@ -170,6 +170,8 @@ async def test_a_files_scalars_keep_their_text(text: str, pairs: dict[str, str])
         (b"a: {b: c}", 'f: the value of "a" is not a scalar'),
         (b'{"a": {"b": "c"}}', 'f: the value of "a" is not a scalar'),
         (b'{"a": ["b"]}', 'f: the value of "a" is not a scalar'),
+        (b"a: [1\n", "f is not valid YAML, line 2: did not find expected ',' or ']'"),
+        (b"a: {b: c\nd: 1\n", "f is not valid YAML, line 2: did not find expected ',' or '}'"),
         (b"- a\n- b\n", "f does not hold a map of keys and values"),
         (b"just text", "f does not hold a map of keys and values"),
         (b"a: 'open", "f is not valid YAML, line 1: found unexpected end of stream"),

@@ -36,7 +36,7 @@ from tenure.model.records import (
 )
 from tenure.names import UnitName
 from tenure.office.decisions import Answer
-from tenure.store.api import Committed, Compare, Put, Store, modified_at
+from tenure.store.api import Committed, Compare, Delete, Put, Store, modified_at
 from tenure.store.memory import MemoryStore
 
 LAYOUT = Layout("tests")
@@ -120,6 +120,12 @@ class UnitWorld:
         assert isinstance(outcome, Committed)
         await self.mirror.wait_until(lambda snapshot: snapshot.revision >= outcome.revision)
         return outcome.revision
+
+    async def remove(self, key: str) -> None:
+        """Delete a key, and wait until the mirror shows that."""
+        outcome = await self.store.commit([], [Delete(key)])
+        assert isinstance(outcome, Committed)
+        await self.mirror.wait_until(lambda snapshot: snapshot.revision >= outcome.revision)
 
     async def elect(self) -> int:
         """The unit becomes the leader, in a term of its own."""

@@ -9,8 +9,8 @@
 - Reads are of the model as it stood when the hook began, with what the hook itself has written. A new leader reads the
   settings no older than its own term.
 - At once, whatever becomes of the hook: `leader-set`, `status-set`, `application-version-set`, `juju-log`. When the hook
-  has succeeded, all in one transaction or nothing: `relation-set`. Made as leader, both only in the term of the hook's
-  first True.
+  has succeeded, all in one transaction or nothing: `relation-set`, `state-set`, `state-delete`. Made as leader, only in the
+  term of the hook's first True.
 - A tool works while its hook runs. Outside of a hook, in what a hook has left behind, and without the agent it says so and
   exits with 1.
 """
@@ -19,10 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tenure.agent.tools import config, goal, leadership, log, network, relations, status
+from tenure.agent.tools import config, goal, leadership, log, network, relations, state, status
 from tenure.agent.tools.base import Tool
 
 TOOLS: Mapping[str, Tool] = {
-    tool.name: tool for family in (leadership, relations, status, config, network, goal, log) for tool in family.TOOLS
+    tool.name: tool
+    for family in (leadership, relations, status, config, state, network, goal, log)
+    for tool in family.TOOLS
 }
 """Every hook tool, by its name."""

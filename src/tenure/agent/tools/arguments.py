@@ -258,6 +258,9 @@ def _yaml_pairs(text: str, what: str) -> Pairs:
             value = next(events)
             pairs.append((key.value, _yaml_text(value) if isinstance(value, yaml.ScalarEvent) else None))
             if pairs[-1][1] is None:
+                # A bracket that is never closed looks like a list at first: what is read to its end tells them apart.
+                for _ in events:
+                    pass
                 break
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
