@@ -229,6 +229,10 @@ class Host:
             self._pump = None
 
 
+Link = tuple[Host, Host]
+"""A direction: from whom, to whom."""
+
+
 class Network:
     """Hosts on one switch. A context manager; afterwards nothing of it is left."""
 
@@ -267,33 +271,32 @@ class Network:
         if self._switch.stdout is not None:
             self._switch.stdout.close()
 
-    def cut(self, source: Host, target: Host, *, both: bool = True) -> None:
+    def cut(self, source: Host, target: Host, *, both: bool = True) -> list[Link]:
         """Nothing gets from `source` to `target` any more, nor back when `both`. No end is told: packets are lost."""
-        self.lossy(source, target, 1.0, both=both)
+        return self.lossy(source, target, 1.0, both=both)
 
-    def lossy(self, source: Host, target: Host, share: float, *, both: bool = True) -> None:
-        """Lose this share of the packets, each by chance."""
+    def lossy(self, source: Host, target: Host, share: float, *, both: bool = True) -> list[Link]:
+        """Lose this share of the packets, each by chance. Returns the directions concerned, for `heal`."""
         self._lost[source, target] = share
         self.apply(target)
-        if both:
-            self.lossy(target, source, share, both=False)
+        return [(source, target), *(self.lossy(target, source, share, both=False) if both else [])]
 
-    def isolate(self, host: Host, *, inward: bool = True, outward: bool = True) -> None:
+    def isolate(self, host: Host, *, inward: bool = True, outward: bool = True) -> list[Link]:
         """Cut it off from all others; in one direction only, where the other is False."""
-        for other in self.hosts.values():
-            if other is not host:
-                if inward:
-                    self._lost[other, host] = 1.0
-                if outward:
-                    self.cut(host, other, both=False)
-        self.apply(host)
+        others = [other for other in self.hosts.values() if other is not host]
+        links = [link for other in others if outward for link in self.cut(host, other, both=False)]
+        return links + [link for other in others if inward for link in self.cut(other, host, both=False)]
 
-    def heal(self) -> None:
-        """Every link is whole and quick again."""
-        touched = {target for _, target in self._lost}
-        self._lost.clear()
-        for host in touched:
+    def heal(self, links: Iterable[Link] | None = None) -> None:
+        """These directions lose nothing any more; by default none does."""
+        links = list(self._lost if links is None else links)
+        for link in links:
+            self._lost.pop(link, None)
+        for host in {target for _, target in links}:
             self.apply(host)
+
+    def quicken(self) -> None:
+        """Every link is quick again."""
         for host in self.hosts.values():
             if host._pump is not None and host.up:
                 host.slow(0)

@@ -25,6 +25,7 @@ def hosts(network: Network) -> tuple[Host, Host, Host]:
 def _healed(network: Network) -> Iterator[None]:
     yield
     network.heal()
+    network.quicken()
 
 
 def heard(source: Host, target: Host) -> bool:
@@ -68,7 +69,7 @@ def test_a_link_can_be_slowed_and_be_quick_again_without_its_address_changing(
     assert float(a.run(*ping).stdout) < 0.02
     a.slow(20)
     assert float(a.run(*ping).stdout) > 0.04
-    network.heal()
+    network.quicken()
     assert float(a.run(*ping).stdout) < 0.02
 
 

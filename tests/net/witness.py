@@ -49,7 +49,11 @@ import subprocess, sys, time
 tool, unit, script, out = sys.argv[1:]
 while True:
     command = f"exec {sys.executable} -I -S {script} {out} 1"
-    if subprocess.run([tool, unit, command], stdin=subprocess.DEVNULL).returncode:
+    try:
+        ran = subprocess.run([tool, unit, command], stdin=subprocess.DEVNULL).returncode == 0
+    except FileNotFoundError:
+        ran = False
+    if not ran:
         time.sleep(0.2)
 """
 
