@@ -178,6 +178,17 @@ def test_elected_and_lost_commands_run_before_and_after(tenure: Tenure, tmp_path
     assert len({term for _, term in words}) == 1
 
 
+def test_the_stop_command_is_run_before_the_signal_when_the_command_is_to_end(hold: Holds, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = f"trap 'echo signalled >> {log}; exit 0' TERM; echo up; while :; do sleep 0.02; done"
+    holder = hold("x", "--stop", f"echo asked $TENURE_OFFICE >> {log}", "--", "sh", "-c", script)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "up\n"
+    holder.terminate()
+    assert holder.wait(20) == 143
+    assert log.read_text() == "asked x\nsignalled\n"
+
+
 def test_the_command_is_not_run_when_the_one_before_it_fails(tenure: Tenure, tmp_path: Path) -> None:
     assert code_of(tenure, "--on-elected", "exit 9", "--", "touch", str(tmp_path / "ran")) == 9
     assert not (tmp_path / "ran").exists()

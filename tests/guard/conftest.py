@@ -62,7 +62,7 @@ class Witness:
 class Guarded:
     """A guard with its parent; `began` is when it was asked for."""
 
-    def __init__(self, settings: dict[str, Any], *, python: str = sys.executable, user: int | None = None) -> None:
+    def __init__(self, settings: dict[str, Any], *, python: str = sys.executable, as_user: int | None = None) -> None:
         self.settings = {
             "guarantee_ns": round(1.0e9),
             "stop_ns": round(0.3e9),
@@ -77,9 +77,9 @@ class Guarded:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            user=user,
-            group=user,
-            extra_groups=[] if user else None,
+            user=as_user,
+            group=as_user,
+            extra_groups=[] if as_user else None,
         )
         assert self.process.stdout is not None
         self.pid = int(self.process.stdout.readline())
@@ -147,8 +147,8 @@ def start() -> Iterator[Starter]:
     """Starts guards: `start(command=…, until_s=…, namespace=…)`; all are gone at the end."""
     started: list[Guarded] = []
 
-    def begin(*, python: str = sys.executable, user: int | None = None, **settings: Any) -> Guarded:
-        started.append(Guarded(settings, python=python, user=user))
+    def begin(*, python: str = sys.executable, as_user: int | None = None, **settings: Any) -> Guarded:
+        started.append(Guarded(settings, python=python, as_user=as_user))
         return started[-1]
 
     yield begin

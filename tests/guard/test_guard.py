@@ -252,6 +252,93 @@ def test_what_the_kernel_cannot_end_is_reported_and_is_not_told_as_gone(
     frozen.rmdir()
 
 
+# ---- the stop command, the check, the user
+
+
+@NAMESPACES
+def test_the_stop_command_runs_beside_the_work_and_the_signal_follows_it(
+    start: Starter, witness: Witness, namespace: bool, tmp_path: Path
+) -> None:
+    said = tmp_path / "said"
+    stopper = ["/bin/sh", "-c", f"sleep 0.2; pwd >> {said}; echo asked >> {said}"]
+    guarded = held(
+        start,
+        witness,
+        f"trap 'echo signalled >> {said}; exit 0' TERM; while :; do sleep 0.02; done",
+        namespace=namespace,
+        stopper=stopper,
+        folder=str(tmp_path),
+        stop_ns=10_000_000_000,
+    )
+    guarded.tell("end")
+    guarded.expect("gone")
+    assert said.read_text().splitlines() == [str(tmp_path), "asked", "signalled"]
+
+
+def test_a_stop_command_that_the_work_obeys_comes_to_its_own_end(
+    start: Starter, witness: Witness, tmp_path: Path
+) -> None:
+    stopper = ["/bin/sh", "-c", f"touch {tmp_path}/stop; sleep 0.3; touch {tmp_path}/done"]
+    guarded = held(
+        start,
+        witness,
+        f"until [ -e {tmp_path}/stop ]; do sleep 0.02; done; exit 4",
+        stopper=stopper,
+        stop_ns=10_000_000_000,
+    )
+    guarded.tell("end")
+    assert os.waitstatus_to_exitcode(int(guarded.expect("ended").split(" ")[1])) == 4
+    guarded.expect("gone")
+    assert (tmp_path / "done").exists()
+
+
+def test_a_stop_command_that_hangs_is_killed_with_the_work(start: Starter, witness: Witness) -> None:
+    guarded = held(start, witness, IGNORES_SIGTERM, stopper=["sleep", "1000"], stop_ns=300_000_000)
+    guarded.tell("end")
+    guarded.expect("gone")
+    assert not witness.is_held()
+
+
+@NAMESPACES
+def test_a_check_runs_with_the_work_and_its_end_is_told(start: Starter, witness: Witness, namespace: bool) -> None:
+    guarded = held(start, witness, "sleep 1000", namespace=namespace, check=["/bin/sh", "-c", "exit 5"])
+    for _ in range(2):
+        guarded.tell("check")
+        assert os.waitstatus_to_exitcode(int(guarded.expect("checked").split(" ")[1])) == 5
+
+
+@NAMESPACES
+def test_a_check_that_hangs_can_be_killed_alone(start: Starter, witness: Witness, namespace: bool) -> None:
+    guarded = held(start, witness, "sleep 1000", namespace=namespace, check=["/bin/sh", "-c", "sleep 1001; true"])
+    guarded.tell("check")
+    guarded.tell("uncheck")
+    assert guarded.expect("checked") == f"checked {int(signal.SIGKILL)}"
+    assert witness.is_held()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@NAMESPACES
+def test_the_work_is_the_users_it_is_to_be(start: Starter, namespace: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        said = Path(folder) / "said"
+        script = f"echo $(id -un) $HOME $USER > {said}; sleep 1000"
+        guarded = start(command=["/bin/sh", "-c", script], user="nobody", namespace=namespace, folder="/")
+        guarded.run()
+        until(lambda: said.exists() and said.read_text())
+        assert said.read_text().split()[0] == "nobody"
+        assert said.owner() == "nobody"
+        guarded.tell("end")
+        guarded.expect("gone")
+
+
+def test_a_user_that_does_not_exist_ends_it_with_126(start: Starter) -> None:
+    guarded = start(command=["true"], user="no-such-user")
+    guarded.run()
+    assert os.waitstatus_to_exitcode(int(guarded.expect("ended").split(" ")[1])) == 126
+    guarded.expect("gone")
+
+
 # ---- leader-deposed
 
 
@@ -364,7 +451,7 @@ def test_an_ordinary_user_has_a_namespace_too(start: Starter) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)
         witness = Witness(Path(folder))
-        guarded = start(command=witness.command(DAEMONISES), python=SYSTEM_PYTHON, user=65534)
+        guarded = start(command=witness.command(DAEMONISES), python=SYSTEM_PYTHON, as_user=65534)
         if "a PID namespace" not in guarded.expect("armed"):
             pytest.skip("this host lets no ordinary user have a namespace")
         guarded.tell("run")

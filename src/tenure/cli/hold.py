@@ -48,6 +48,12 @@ if TYPE_CHECKING:
     help="A shell command to run when the term ends, whatever ends it, in the time that is left.",
 )
 @click.option(
+    "--stop",
+    default="",
+    metavar="CMD",
+    help="A shell command that asks CMD to end, within the stop time-out; SIGTERM follows it.",
+)
+@click.option(
     "--lease",
     type=values.duration,
     default=f"{TTL_S}s",
@@ -74,6 +80,7 @@ async def command(
     exit_code: int | None,
     on_elected: str,
     on_lost: str,
+    stop: str,
     lease: float,
     stop_timeout: float | None,
     priority: int,
@@ -116,6 +123,7 @@ async def command(
         timeout_s=timeout,
         on_elected=on_elected,
         on_lost=on_lost,
+        stop=stop,
         priority=priority,
         not_again_within_s=not_again_within,
         namespace=namespace,

@@ -83,6 +83,14 @@ class Client:
         """Begin the work."""
         self._say("run")
 
+    def check(self) -> None:
+        """Run the check: `checked` comes back, unless the work ends before."""
+        self._say("check")
+
+    def uncheck(self) -> None:
+        """Kill the check that runs, with what it has started."""
+        self._say("uncheck")
+
     def end(self) -> None:
         """End the work, in its time."""
         self._say("end")

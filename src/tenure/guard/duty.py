@@ -1,4 +1,6 @@
-"""A candidate's terms under guards: one guard for each term, and a second one where the first has died before its time."""
+"""A candidate's terms under guards: one guard for each run of a term's work, and a second one where that has died before
+its time, for what is to be run when a term ends.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,9 @@ class Owner(Protocol):
         """The term is believed in: call `Duty.run` when its work is to begin."""
         ...
 
-    def work_ended(self, term: int, status: int) -> None:
-        """The command has ended by itself, or was ended, with this wait status."""
+    def work_ended(self, term: int, status: int) -> bool:
+        """The command has ended by itself, or was ended, with this wait status. Whether the term goes on, with a guard
+        for the next run: call `Duty.run` when that is to begin."""
         ...
 
     def said(self, term: int, word: str, rest: str) -> None:
@@ -69,6 +72,8 @@ class _Guarded:
     lost: bool = False
     ending: bool = False
     deposed: bool = False
+    again: bool = False
+    """Whether the term goes on, under another guard, when this one has gone."""
     until: Instant | None = None
     """The deadline of an end that was asked for."""
 
@@ -101,8 +106,11 @@ class Duty:
         return True
 
     def follow(self, term: int) -> None:
-        """The guard of a forerunner's term is dead, and has not run leader-deposed to its end: a second one does, at once."""
-        self._start(term, Instant(0, 0), second=True)
+        """The guard of a forerunner's term is dead, and has not run leader-deposed to its end: a second one does, as
+        soon as nothing of the work is left."""
+        guarded = self._guarded = self._new(term, second=False)
+        guarded.begun = guarded.lost = True
+        self._spawn(self._after_death(guarded))
 
     def gone(self, term: int) -> None:
         """The guard of a forerunner's term has said that nothing is left."""
@@ -119,7 +127,9 @@ class Duty:
     def arm(self, term: int, until: Instant) -> None:
         """Have a guard for the term; extend it where there is one."""
         guarded = self._guarded
-        if term == self._over or (guarded is not None and guarded.term == term and guarded.second):
+        if guarded is not None and guarded.term == term and guarded.again:
+            return  # the next guard is told
+        if term == self._over or (guarded is not None and guarded.term == term and (guarded.second or guarded.lost)):
             # Later in the loop: the machine has not ended the step that asked for the guard.
             asyncio.get_running_loop().call_soon(self._say_guard_gone, term)
         elif guarded is None:
@@ -140,13 +150,30 @@ class Duty:
             guarded.begun = True
             guarded.client.run()
 
+    def end_run(self, term: int) -> None:
+        """End the run that is under way, in its time, as if the command had ended by itself; the term goes on."""
+        guarded = self._guarded
+        if guarded is not None and guarded.term == term and guarded.begun and not guarded.ending:
+            guarded.again = True
+            guarded.client.end()
+
+    def check(self, term: int) -> None:
+        """Run the check of the run that is under way, if there is one."""
+        if self._guarded is not None and self._guarded.term == term:
+            self._guarded.client.check()
+
+    def uncheck(self, term: int) -> None:
+        """Kill that check."""
+        if self._guarded is not None and self._guarded.term == term:
+            self._guarded.client.uncheck()
+
     def end(self, term: int, deadline: Instant | None, because: Because) -> None:
         """End the term's work; None: at once."""
         guarded = self._guarded
         if guarded is None or guarded.term != term:
             self._say_gone(term)
             return
-        guarded.until = deadline
+        guarded.until, guarded.again = deadline, False
         if guarded.lost:
             return  # once nothing is left
         if because == "guard silent":
@@ -161,11 +188,13 @@ class Duty:
         if self._next is not None and self._next[0] == term:
             self._next = None
         if self._guarded is not None and self._guarded.term == term:
+            self._guarded.again = False
             self._guarded.client.kill()
 
     def kill(self) -> None:
         """End whatever runs at once."""
         if self._guarded is not None:
+            self._guarded.again = False
             self._guarded.client.kill()
 
     # ---- what the guard says
@@ -218,12 +247,14 @@ class Duty:
             candidate.guard_acknowledged(term, instant(rest))
         elif word == "ended":
             guarded.ended = True
-            self._owner.work_ended(term, int(rest))
+            again = self._owner.work_ended(term, int(rest))
+            guarded.again = guarded.again or (again and not guarded.ending)
         elif word == "ending":
             if not guarded.ending:
                 guarded.ending = True
                 self._owner.said(term, word, rest)
-            candidate.guard_gone(term)
+            if not guarded.again:
+                candidate.guard_gone(term)
         elif word == "gone":
             guarded.gone = True
             self._owner.said(term, word, rest)
@@ -237,6 +268,7 @@ class Duty:
         if guarded.gone:
             self._finish(guarded)
             return
+        guarded.again = False
         self._owner.said(guarded.term, "killed", "")
         self._spawn(self._after_death(guarded))
 
@@ -254,6 +286,10 @@ class Duty:
         if self._guarded is guarded:
             self._guarded = None
             self._changed.set()
+        if guarded.again:
+            assert self._candidate is not None
+            self._start(guarded.term, self._candidate.session.sure_until, second=False)
+            return
         self._over = guarded.term
         self._say_gone(guarded.term)
         if self._guarded is None and self._next is not None:

@@ -62,8 +62,10 @@ def start(spec: Spec, group: Cgroup | None, inherited: set[int], shut: list[int]
 class _Keeper:
     def __init__(self, spec: Spec, link: socket.socket, namespace: bool, inherited: set[int]) -> None:
         self.spec, self.link, self.namespace, self.inherited = spec, link, namespace, inherited
-        self.main = 0
-        self.preparing = bool(spec.first)
+        self.started: dict[int, str] = {}
+        """What each child of ours is there for: first, command, stopper or check."""
+        self.ended = -1
+        """The command's wait status, kept back until its stopper has ended, too."""
 
     def run(self, uid: int, gid: int, group: Cgroup | None) -> int:
         kernel.die_with_parent()
@@ -101,10 +103,23 @@ class _Keeper:
                     message = self.link.recv(64)
                     if not message:
                         return 0
-                    if message == b"run":
-                        self.main = self._fork()
-                    elif message == b"term":
-                        self._signal_all()
+                    self._hear(message)
+
+    def _hear(self, message: bytes) -> None:
+        roles = self.started.values()
+        if message == b"run":
+            self._start("first" if self.spec.first else "command")
+        elif message == b"term":
+            if self.spec.stopper and "command" in roles:
+                self._start("stopper")
+            else:
+                self._signal_all()
+        elif message == b"check" and "command" in roles and "check" not in roles:
+            self._start("check")
+        elif message == b"uncheck":
+            for pid in [pid for pid, role in self.started.items() if role == "check"]:
+                for process in (*tree.below(pid), pid):
+                    tree.send(process, signal.SIGKILL)
 
     def _signal_all(self) -> None:
         """SIGTERM to everything; what is stopped goes on, to hear it."""
@@ -124,49 +139,79 @@ class _Keeper:
                 return False
             if pid == 0:
                 return False
-            if pid != self.main:
-                continue
             if os.WIFSTOPPED(status):
-                if os.WSTOPSIG(status) == signal.SIGTSTP:
+                if os.WSTOPSIG(status) == signal.SIGTSTP and self.started.get(pid) in ("first", "command"):
                     # Ctrl-Z: the shell does not see the command, so nobody could let it go on.
                     os.killpg(os.getpgid(pid), signal.SIGCONT)
                 continue
-            if self.preparing and status == 0:
-                self.preparing = False
-                self.main = self._fork()
-                continue
-            self.link.send(b"ended %d" % status)
-            return True
+            role = self.started.pop(pid, "")
+            if role == "first" and status == 0:
+                self._start("command")
+            elif role == "check":
+                self.link.send(b"checked %d" % status)
+            elif role == "stopper" and self.ended < 0:
+                self._signal_all()
+            elif role in ("first", "command"):
+                self.ended = status
+            if self.ended >= 0 and "stopper" not in self.started.values():
+                self.link.send(b"ended %d" % self.ended)
+                return True
 
-    def _fork(self) -> int:
-        command = ["/bin/sh", "-c", self.spec.first] if self.preparing else self.spec.command
+    def _start(self, role: str) -> None:
+        spec = self.spec
+        commands = {"first": ["/bin/sh", "-c", spec.first], "stopper": spec.stopper, "check": spec.check}
+        command = commands.get(role, spec.command)
         keeper = os.getpid()
         pid = os.fork()
         if pid:
-            return pid
-        code = 126
+            self.started[pid] = role
+            return
+        code, what = 126, command[0]
         try:
-            if not self.namespace:
-                # Of all below the keeper this is the one that the kernel can be told to end with it.
-                kernel.die_with_parent()
-                if os.getppid() != keeper:
-                    os._exit(code)
-            if self.spec.terminal >= 0:
-                # SIGTTOU is ignored yet, so that a background process may do this.
+            if spec.terminal >= 0:
                 os.setpgid(0, 0)
-                os.tcsetpgrp(self.spec.terminal, os.getpgrp())
+                if role in ("first", "command"):
+                    # SIGTTOU is ignored yet, so that a background process may do this.
+                    os.tcsetpgrp(spec.terminal, os.getpgrp())
             elif not _has_terminal():
                 # The kernel shares the processors between sessions: one that floods the host leaves the guard its share.
                 os.setsid()
             for number in RESET:
                 if number not in self.inherited:
                     signal.signal(number, signal.SIG_DFL)
+            if spec.folder:
+                what = spec.folder
+                os.chdir(spec.folder)
+            if spec.user:
+                what = f"the user {spec.user}"
+                _become(spec.user)
+            if not self.namespace:
+                # Of all below the keeper this is the one that the kernel can be told to end with it. Only now: to
+                # become another user is to be let off.
+                kernel.die_with_parent()
+                if os.getppid() != keeper:
+                    os._exit(code)
+            what = command[0]
             os.execvp(command[0], command)
-        except OSError as error:
-            code = 126 if _is_there(command[0]) else 127
-            os.write(2, os.fsencode(f"tenure: {command[0]}: {error.strerror}\n"))
+        except (OSError, LookupError) as error:
+            code = 127 if what == command[0] and not _is_there(command[0]) else 126
+            why = error.strerror if isinstance(error, OSError) else "there is none on this host"
+            os.write(2, os.fsencode(f"tenure: {what}: {why}\n"))
         finally:
             os._exit(code)
+
+
+def _become(name: str) -> None:
+    """Be that user, groups and all. Raises LookupError where there is none, OSError where this one may not."""
+    import pwd
+
+    user = pwd.getpwnam(name)
+    if user.pw_uid != os.geteuid():
+        os.initgroups(name, user.pw_gid)
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+    for variable, value in (("HOME", user.pw_dir), ("USER", name), ("LOGNAME", name), ("SHELL", user.pw_shell)):
+        os.environ.setdefault(variable, value)
 
 
 def _has_terminal() -> bool:

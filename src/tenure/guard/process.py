@@ -1,7 +1,7 @@
 """The guard's own process: it ends a term's work in time, whatever becomes of who has started it.
 
     ARMED --run--> RUNNING --end, or little time left, or the command has ended--> ENDING --none left--> GONE
-    in ENDING: SIGTERM and leader-deposed first; SIGKILL after the stop time-out, at the command's end or at the deadline
+    in ENDING: stop command, SIGTERM and leader-deposed first; SIGKILL after the stop time-out, at the command's end or at the deadline
 
 Deadlines are instants, and a delay in one step moves none of the others. Once it has begun to end the term it extends
 nothing any more. "None left" is asked of the kernel: the guard is a subreaper, and has no child.
@@ -9,6 +9,7 @@ nothing any more. "None left" is asked of the kernel: the guard is a subreaper, 
 What it hears, a message a packet:             what it says:
   extend BOOT:RAW    the term is sure until       armed BOOT:RAW HOW   once, before anything else; HOW encloses the work
   run                begin the work               held BOOT:RAW        until then all will be gone
+  check, uncheck     run the check; kill it       checked STATUS       it has ended, with this wait status
   end                the term ends                ending WHY           it has begun to end; said to every extension, too
   kill               there is no time left        ended STATUS         the command has, with this wait status
                                                   deposed STATUS       leader-deposed has
@@ -144,8 +145,9 @@ class Guard:
                 self._say("ending refused")
         elif word == "run" and self.state == "ARMED":
             self.state = "RUNNING"
-            if self.keeper:
-                self.keeper_link.send(b"run")
+            self._tell_keeper("run")
+        elif word in ("check", "uncheck") and self.state == "RUNNING":
+            self._tell_keeper(word)
         elif word == "end":
             self._end("the term ends")
         elif word == "kill":
@@ -178,12 +180,22 @@ class Guard:
 
     # ---- the work
 
+    def _tell_keeper(self, message: str) -> None:
+        if self.keeper:
+            try:
+                # One that is stopped must not stop the guard.
+                self.keeper_link.send(message.encode(), socket.MSG_DONTWAIT)
+            except OSError:
+                pass
+
     def _hear_keeper(self) -> None:
         try:
             message = self.keeper_link.recv(64, socket.MSG_DONTWAIT).decode()
         except OSError:
             return
-        if message.startswith("ended ") and not self.work_ended:
+        if message.startswith("checked "):
+            self._say(message)
+        elif message.startswith("ended ") and not self.work_ended:
             self.work_ended = True
             self._say(message)
             self._end("the command has ended")
@@ -213,11 +225,8 @@ class Guard:
             return
         was, self.state = self.state, "ENDING"
         now = kernel.now()
-        if self.keeper and not self.work_ended:
-            try:
-                self.keeper_link.send(b"term", socket.MSG_DONTWAIT)
-            except OSError:
-                pass
+        if not self.work_ended:
+            self._tell_keeper("term")
         last = kernel.before(self.until, self.spec.margin_ns)
         self.kill_at = kernel.earlier(last, kernel.before(now, -self.spec.stop_ns))
         self.hook_until = last

@@ -20,6 +20,9 @@ class Spec:
         command: list[str],
         link: int,
         first: str = "",
+        stopper: list[str] | None = None,
+        check: list[str] | None = None,
+        user: str = "",
         hook: list[str] | None = None,
         folder: str = "",
         verdict: str = "",
@@ -42,10 +45,16 @@ class Spec:
         """The inherited socket's number."""
         self.first = first
         """A shell command that runs before the workload, as a part of it."""
+        self.stopper = stopper or []
+        """What asks the workload to end, run as a part of it; the signal comes once this has ended. Empty: the signal alone."""
+        self.check = check or []
+        """What tells whether the workload is well, run as a part of it whenever that is asked."""
+        self.user = user
+        """Whose process the workload is; empty: the guard's own user's."""
         self.hook = hook or []
         """What is run beside the workload's end: leader-deposed."""
         self.folder = folder
-        """The hook's current folder; empty: the guard's own."""
+        """The current folder of workload and hook; empty: the guard's own."""
         self.verdict = verdict
         """The file that says how the term stands; empty: none is wanted."""
         self.listen = listen
@@ -75,9 +84,11 @@ class Spec:
             f"terminal={self.terminal}",
         ]
         words += [
-            f"{name}={value}" for name in ("first", "folder", "verdict", "listen") if (value := getattr(self, name))
+            f"{name}={value}"
+            for name in ("first", "user", "folder", "verdict", "listen")
+            if (value := getattr(self, name))
         ]
-        words += [f"hook={word}" for word in self.hook]
+        words += [f"{name}={word}" for name in ("stopper", "check", "hook") for word in getattr(self, name)]
         return [*words, "--", *self.command]
 
 
@@ -96,6 +107,9 @@ def parse(words: list[str]) -> Spec:
         command=words[end + 1 :],
         link=int(given["link"]),
         first=given.get("first", ""),
+        stopper=[value for name, value in pairs if name == "stopper"],
+        check=[value for name, value in pairs if name == "check"],
+        user=given.get("user", ""),
         hook=[value for name, value in pairs if name == "hook"],
         folder=given.get("folder", ""),
         verdict=given.get("verdict", ""),

@@ -55,6 +55,7 @@ class Wanted:
     timeout_s: float | None = None
     on_elected: str = ""
     on_lost: str = ""
+    stop: str = ""
     priority: int = 0
     not_again_within_s: float | None = None
     namespace: bool = True
@@ -208,6 +209,7 @@ class Hold:
             link=link,
             begun=second,
             first=wanted.on_elected,
+            stopper=["/bin/sh", "-c", wanted.stop] if wanted.stop else None,
             hook=["/bin/sh", "-c", wanted.on_lost] if wanted.on_lost else None,
             verdict=str(self._folder / "verdict"),
             namespace=wanted.namespace,
@@ -252,12 +254,12 @@ class Hold:
             self._ran_by[term] = True
             self._duty.run(term)
 
-    def work_ended(self, term: int, status: int) -> None:
+    def work_ended(self, term: int, status: int) -> bool:
         """The command has ended; by itself, unless its term has ended before."""
-        if self._candidate.term != term or self._done.done():
-            return
-        self._finish(Outcome("ended", _shell_code(status)))
-        self._candidate.let_go()
+        if self._candidate.term == term and not self._done.done():
+            self._finish(Outcome("ended", _shell_code(status)))
+            self._candidate.let_go()
+        return False
 
     def said(self, term: int, word: str, rest: str) -> None:
         """The guard's other words."""
