@@ -126,8 +126,9 @@ class UnitGuard:
         self._write_note(term, begun=True)
         self._duty.run(term)
 
-    def work_ended(self, term: int, status: int) -> None:
+    def work_ended(self, term: int, status: int) -> bool:
         """There is no workload."""
+        return False
 
     def said(self, term: int, word: str, rest: str) -> None:
         """The guard's other words."""
