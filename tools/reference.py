@@ -188,15 +188,15 @@ def planted_bugs() -> str:
     """The rules of the protocol that the simulation runs with switched off, to show that it would notice."""
     from tenure.simulation.bugs import BUGS
 
-    def command(name: str, early: bool) -> str:
-        return f'`make simulate ARGS="--bug {name}{" --may-end-early" if early else ""}"`'
-
-    rows = [(f"`{bug.name}`", cell(bug.rule), command(bug.name, bug.may_end_early)) for bug in BUGS.values()]
+    rows = [
+        (f"`{bug.name}`", cell(bug.rule), bug.store, f'`make simulate ARGS="--bug {bug.name}"`')
+        for bug in BUGS.values()
+    ]
     return (
         "# Planted bugs\n\n"
         "Each is a rule of the protocol, switched off (`src/tenure/simulation/bugs.py`). The command shows what it breaks, with the\n"
         "seed that shows it again. [How the simulation works](../explanation/simulation.md).\n\n"
-        + table(("bug", "the rule that it breaks", "shown by"), rows)
+        + table(("bug", "the rule that it breaks", "on a store like", "shown by"), rows)
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
 from tenure.errors import StoreUnreachable, StoreUnsure
-from tenure.store.api import Batch, Committed, Compare, Grant, Put, Refused, Snapshot, Store, Traits, Write
+from tenure.store.api import Batch, Committed, Compare, Grant, Put, Refused, Renewal, Snapshot, Store, Traits, Write
 
 Fault = Literal["none", "silent", "unreachable", "answer lost"]
 
@@ -49,7 +49,7 @@ class FaultyStore:
         await self._meet("grant")
         return await self._store.grant(ttl_s)
 
-    async def renew(self, lease: int) -> int:
+    async def renew(self, lease: int) -> Renewal:
         await self._meet("renew")
         return await self._store.renew(lease)
 

@@ -167,29 +167,96 @@ def test_a_host_that_has_slept_closes_its_stream_on_waking_before_it_hears_the_a
     assert session.sure_ns(at(80)) < 0
 
 
+def renews(session: Session, seconds: float, *, answered_by: str | None, read_by: str, lease: int | None = 7) -> None:
+    """A renewal sent at `seconds`, answered and then confirmed, each by the witness that is named."""
+    session.tick(at(seconds))
+    assert session.in_flight
+    session.renewed(at(seconds + 0.1), session._call, 60, answered_by)
+    session.confirmed(at(seconds + 0.2), session._call, lease, 60, read_by)
+
+
 def test_where_renewals_must_be_confirmed_an_answer_counts_only_once_a_read_has_found_the_lease() -> None:
     session = alive(confirm=True)
     session.tick(at(8.6))
-    assert session.renewed(at(8.7), 2, 60) == [d.SendConfirm(3, 7, 60)]
+    assert session.renewed(at(8.7), 2, 60, "member 1, term 4") == [d.SendConfirm(3, 7, 60)]
     assert sure_s(session) == 59.94
-    session.confirmed(at(8.8), 3, 7, 60, witness="member 1, term 4")
+    session.confirmed(at(8.8), 3, 7, 60, "member 1, term 4")
     assert sure_s(session, 8.6) == 59.94
 
 
-@pytest.mark.parametrize(("lease", "witness"), [(None, "term 4"), (6, "term 4"), (7, "term 5")])
-def test_a_read_that_finds_another_lease_or_another_leader_of_the_store_confirms_nothing(
-    lease: int | None, witness: str
+def test_an_answer_that_says_nothing_of_its_member_is_measured_by_the_read_before_it() -> None:
+    session = alive(confirm=True)
+    renews(session, 8.6, answered_by=None, read_by="member 1, term 4")
+    assert sure_s(session) == 59.94, "there was no read before it"
+    assert session.in_flight, "so it is renewed again at once"
+    renews(session, 8.8, answered_by=None, read_by="member 1, term 4")
+    assert sure_s(session, 8.8) == 59.94
+
+
+@pytest.mark.parametrize(
+    ("lease", "witness"),
+    [(None, "member 1, term 4"), (6, "member 1, term 4"), (7, "member 1, term 5"), (7, "member 2, term 4")],
+)
+@pytest.mark.parametrize("answered_by", [None, "member 1, term 4"])
+def test_a_read_that_finds_another_lease_or_another_witness_confirms_nothing(
+    lease: int | None, witness: str, answered_by: str | None
 ) -> None:
     session = alive(confirm=True)
-    session.tick(at(8.6))
-    session.renewed(at(8.7), 2, 60)
-    session.confirmed(at(8.8), 3, 7, 60, witness="term 4")
-    session.tick(at(17.2))
-    session.renewed(at(17.3), 4, 60)
-    session.confirmed(at(17.4), 5, lease, 60, witness=witness)
+    renews(session, 8.6, answered_by="member 1, term 4", read_by="member 1, term 4")
+    renews(session, 17.2, answered_by=answered_by, read_by=witness, lease=lease)
     assert sure_s(session, 8.6) == 59.94
     session.tick(at(17.9))
     assert session.in_flight, "it is renewed again soon"
+
+
+@pytest.mark.parametrize("says", [False, True], ids=["the answer says nothing", "the answer says who"])
+def test_a_fail_over_to_another_member_costs_no_more_than_one_renewal(says: bool) -> None:
+    session = alive(confirm=True)
+    renews(session, 8.6, answered_by="member 1, term 4", read_by="member 1, term 4")
+    second = "member 2, term 4"
+    renews(session, 17.2, answered_by=second if says else None, read_by=second)
+    assert sure_s(session, 17.2 if says else 8.6) == 59.94
+    if not says:
+        assert session.in_flight, "another renewal is sent at once"
+        renews(session, 17.4, answered_by=None, read_by=second)
+        assert sure_s(session, 17.4) == 59.94
+
+
+def test_renewals_that_are_never_confirmed_are_not_sent_as_fast_as_the_store_answers() -> None:
+    session = alive(confirm=True)
+    renews(session, 8.6, answered_by="member 1, term 4", read_by="member 2, term 4")
+    assert session.in_flight
+    renews(session, 8.8, answered_by="member 1, term 4", read_by="member 2, term 4")
+    assert not session.in_flight
+    assert session.wake_in_ns(at(9.0)) == TIMING.retry_ns
+
+
+def test_a_session_without_a_key_of_its_own_lives_on_and_is_sure_of_nothing_more() -> None:
+    session = alive(confirm=True)
+    session.tick(at(8.6))
+    session.renewed(at(8.7), 2, 60, "member 1, term 4")
+    session.nothing_to_confirm(at(8.7), 3)
+    assert (session.lease, sure_s(session)) == (7, 59.94)
+    assert session.wake_in_ns(at(8.7)) == TIMING.renew_every_ns - ns(0.1)
+
+
+def test_a_resumed_session_without_a_key_of_its_own_has_its_lease_and_believes_nothing() -> None:
+    session = Session(TIMING, confirm_renewals=True)
+    session.start(at(0), 7)
+    session.renewed(at(0.1), 1, 60, "member 1, term 4")
+    assert kinds(session.nothing_to_confirm(at(0.1), 2)) == ["LeaseBegun", "Moved"]
+    assert (session.lease, session.sure_ns(at(0.2)) < 0) == (7, True)
+
+
+def test_agents_that_lose_the_store_together_do_not_come_back_in_step() -> None:
+    waits = set()
+    for dice in (0.0, 0.3, 0.99):
+        session = Session(TIMING, dice=lambda: dice)  # noqa: B023
+        session.start(at(0))
+        session.failed(at(0.1), 1)
+        waits.add(session.wake_in_ns(at(0.1)))
+    assert len(waits) == 3
+    assert all(TIMING.retry_ns // 2 <= (wait or 0) < 2 * TIMING.retry_ns for wait in waits)
 
 
 def test_a_saved_lease_that_the_sessions_own_key_is_not_found_with_is_given_up_and_runs_out() -> None:

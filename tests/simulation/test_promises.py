@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tenure.simulation.many import Task, run_all, told_of
+from tenure.simulation.scenario import StoreKind, draw
 
 FAULTS_AT_LEAST = 20
 
@@ -32,15 +33,10 @@ def test_500_seeds_of_an_hour_break_no_promise() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("confirm_renewals", [False, True], ids=["unconfirmed", "confirmed"])
-def test_a_store_whose_leases_may_end_early_has_one_holder_all_the_same(confirm_renewals: bool) -> None:
-    tasks = [Task(seed, 1.0, may_end_early=True, confirm_renewals=confirm_renewals) for seed in range(30)]
-    assert broken(tasks) == []
-
-
-@pytest.mark.slow
-def test_renewals_that_must_be_confirmed_break_no_promise() -> None:
-    assert broken([Task(seed, 1.0, confirm_renewals=True) for seed in range(30)]) == []
+@pytest.mark.parametrize("store", ["etcd", "old etcd"])
+def test_a_store_with_members_of_its_own_breaks_no_promise(store: StoreKind) -> None:
+    """Its leader changes; the former one answers renewals for a moment, and on old versions ends leases early."""
+    assert broken([Task(seed, 1.0, store=store) for seed in range(1000, 1030)]) == []
 
 
 def test_a_few_minutes_of_faults_break_no_promise() -> None:
@@ -70,4 +66,18 @@ def test_most_kinds_of_faults_come_in_a_few_seeds() -> None:
         "hook hangs",
         "killed between decisions",
         "stopped between decisions",
+    }
+
+
+def test_a_few_seeds_have_each_kind_of_store() -> None:
+    assert {draw(seed).store for seed in range(20)} == {"embedded", "etcd", "old etcd"}
+
+
+def test_a_former_leader_of_the_store_answers_renewals_and_an_old_one_ends_leases() -> None:
+    counts = {kind for seed in range(3) for kind in Task(seed, 0.5, store="old etcd").run().counts}
+    assert counts >= {
+        "leader of the store changes",
+        "renewed by a former leader",
+        "lease ended by a former leader",
+        "lease ended early",
     }

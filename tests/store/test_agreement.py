@@ -27,6 +27,7 @@ from tenure.store.api import (
     Item,
     Put,
     Refused,
+    Renewal,
     Snapshot,
     Store,
     Write,
@@ -102,6 +103,8 @@ class Peer:
                 return key, self.plain(item)
             case Grant(lease, ttl_s):
                 self.leases.append(lease)
+                return ttl_s
+            case Renewal(ttl_s):
                 return ttl_s
             case _:
                 return value

@@ -235,7 +235,7 @@ async def test_keys_and_leases_outlive_the_connection_that_made_them(engine: Eng
     await one.close()
     engine.stores.remove(one)  # type: ignore[arg-type]
     assert await keys(other) == ["/a"]
-    assert await other.renew(granted.lease) == granted.ttl_s
+    assert (await other.renew(granted.lease)).ttl_s == granted.ttl_s
 
 
 async def test_a_cancelled_commit_lands_whole_or_not_at_all(engine: Engine) -> None:

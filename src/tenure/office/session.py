@@ -3,11 +3,19 @@
 Events come in as calls, each with the instant at which it is met; decisions come out, to be performed in order.
 One call is under way at a time. A call that takes too long is given up, its stream closed, and its answer void.
 A renewal counts from the instant before its request left, and only once it is answered.
+
+Confirming, where the store asks for it (etcd: a stalled former leader of its own answers renewals that don't count,
+etcd-io/etcd#15247): an answered renewal counts once a linearizable read, sent after the answer, has found the session's
+own key with this lease, by the same witness (cluster, member, raft term) as the read before the renewal. A member whose
+term stood still from before the renewal until a quorum has confirmed it as the newest was served by that term's leader all
+the while. What the renewal's own answer says of its member is filled in before etcd renews, so it stands for the read
+before: then a fail-over costs nothing. Without it the read before is the last confirmation; where that came from another
+member, or from before a change of etcd's leader, this renewal counts for nothing and another is sent at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 from tenure.clock import Instant
@@ -51,9 +59,12 @@ class Session:
 
     __slots__ = (
         "_again_at",
+        "_before",
         "_call",
         "_calls",
         "_confirm",
+        "_dice",
+        "_in_vain",
         "_kind",
         "_out",
         "_renew_every_ns",
@@ -75,7 +86,10 @@ class Session:
         "timing",
     )
 
-    def __init__(self, timing: Timing, *, confirm_renewals: bool = False) -> None:
+    def __init__(
+        self, timing: Timing, *, confirm_renewals: bool = False, dice: Callable[[], float] = lambda: 0.5
+    ) -> None:
+        """`dice`: draws between 0 and 1 for the waits before retries, so that many agents don't retry in step."""
         self.timing = timing
         self.state: State = "idle"
         self.lease: int | None = None
@@ -96,6 +110,9 @@ class Session:
         self._renew_sent_at = LONG_AGO
         self._again_at = LONG_AGO
         self._witness: Hashable = None
+        self._before: Hashable = None
+        self._in_vain = 0
+        self._dice = dice
         self._out: list[Decision] = []
         self._renew_every_ns = timing.renew_every_ns
         self._timeout_ns = timing.request_timeout_ns
@@ -154,8 +171,11 @@ class Session:
         self._vouch(sent_at, lease, ttl_s, "granted")
         return self._flush()
 
-    def renewed(self, now: Instant, call: int, ttl_s: int) -> Sequence[Decision]:
-        """The store has renewed the lease, and gives it `ttl_s` more; 0 or less means that it is gone."""
+    def renewed(self, now: Instant, call: int, ttl_s: int, witness: Hashable = None) -> Sequence[Decision]:
+        """The store has renewed the lease, and gives it `ttl_s` more; 0 or less means that it is gone.
+
+        `witness`: who has answered, as it stood before the renewal was done; None where the store doesn't say.
+        """
         sent_at = self._settle(now, call, "renew")
         if sent_at is None:
             return NOTHING
@@ -163,6 +183,7 @@ class Session:
             self._lose(now)
         elif self._confirm:
             self._renew_sent_at = sent_at
+            self._before = self._witness if witness is None else witness
             self._ask(now, "confirm", ttl_s)
         else:
             self._vouch(sent_at, self.renewing, ttl_s, "renewed")
@@ -173,23 +194,36 @@ class Session:
     ) -> Sequence[Decision]:
         """What a read after the renewal found: the lease of the session's own key, and who answered.
 
-        The renewal counts only where the key has this lease and the same witness (the store's leader and its term) as before.
-        A key that isn't found with this lease is put again; a saved lease that it isn't found with is given up, and
-        runs out: else it could never be vouched for.
+        The renewal counts only where the key has this lease and the witness is the one from before. A key that isn't
+        found with this lease is put again; a saved lease that it isn't found with is given up, and runs out: else it
+        could never be vouched for.
         """
         if self._settle(now, call, "confirm") is None:
             return NOTHING
-        before, self._witness = self._witness, witness
+        self._witness = witness
         current = self.renewing
-        if lease == current and (before is None or before == witness):
+        if lease == current and witness is not None and witness == self._before:
+            self._in_vain = 0
             self._vouch(self._renew_sent_at, current, ttl_s, "renewed")
         elif self.state == "resuming" and lease != current:
             self._lose(now)
         else:
             if lease != current:
                 self._out.append(LeaseBegun(current))
-            self._again_at = now if lease == current else now.after(self._retry_ns)
+            # Once at once: the store's leader or the member that answers has changed. Again and again: with a pause.
+            at_once = lease == current and not self._in_vain
+            self._in_vain += 1
+            self._again_at = now if at_once else self._retry_at(now)
             self._tick(now)
+        return self._flush()
+
+    def nothing_to_confirm(self, now: Instant, call: int) -> Sequence[Decision]:
+        """The session has no key of its own yet, so nobody can be held by it: the lease lives on, and is sure of nothing more.
+
+        Once there is a key, `renew_now`.
+        """
+        if self._settle(now, call, "confirm") is not None:
+            self._live(self._renew_sent_at, self.renewing, "renewed")
         return self._flush()
 
     def refused(self, now: Instant, call: int) -> Sequence[Decision]:
@@ -204,7 +238,7 @@ class Session:
         if not call or call != self._call:
             return NOTHING
         self._call = 0
-        self._again_at = now.after(self._retry_ns)
+        self._again_at = self._retry_at(now)
         self._out.append(Moved())
         return self._flush()
 
@@ -284,12 +318,18 @@ class Session:
         self._call = 0
         return self._sent_at
 
+    def _retry_at(self, now: Instant) -> Instant:
+        return now.after(int(self._retry_ns * (0.5 + self._dice())))
+
     def _vouch(self, sent_at: Instant, lease: int, ttl_s: int, event: str) -> None:
+        self.sure_sent_at = sent_at
+        self.sure_until = self.sure_until.later(self.timing.sure_until(sent_at, ttl_s))
+        self._live(sent_at, lease, event)
+
+    def _live(self, sent_at: Instant, lease: int, event: str) -> None:
         begun = self.lease is None
         self._move(event)
         self.lease = lease
-        self.sure_sent_at = sent_at
-        self.sure_until = self.sure_until.later(self.timing.sure_until(sent_at, ttl_s))
         self._again_at = sent_at.after(self._renew_every_ns)
         if begun:
             self._out.append(LeaseBegun(lease))
@@ -302,6 +342,7 @@ class Session:
         self.lost += 1
         self.sure_until = LONG_AGO
         self._witness = None
+        self._in_vain = 0
         self._move("lost")
         self._out += (SaveLease(0), LeaseOver(lease), Moved())
         self._send(now)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import get_args
 
 import click
 
 from tenure.simulation.bugs import BUGS
 from tenure.simulation.many import Task, Total, hunt, run_all, told_of
+from tenure.simulation.scenario import StoreKind
 
 REPORT_EVERY = 50
 TELL_MOST = 20
@@ -31,8 +33,9 @@ TELL_MOST = 20
 @click.option(
     "--hunt", "hunting", is_flag=True, help="For each planted bug (or --bug), the first seed that finds it, as a table."
 )
-@click.option("--may-end-early", is_flag=True, help="A store whose leases may end before their time.")
-@click.option("--confirm-renewals", is_flag=True, help="A store whose renewals must be confirmed by a read.")
+@click.option(
+    "--store", type=click.Choice(get_args(StoreKind)), help="The kind of store; drawn from the seed by default."
+)
 def main(
     seeds: int,
     hours: float,
@@ -42,8 +45,7 @@ def main(
     trace: bool,
     bug: str | None,
     hunting: bool,
-    may_end_early: bool,
-    confirm_renewals: bool,
+    store: StoreKind | None,
 ) -> None:
     """Run the protocol through seeded hours of faults, and check each promise after every event."""
     if trace and seeds > 1:
@@ -52,7 +54,7 @@ def main(
         hours = min(hours, until / 3600)
     if hunting:
         sys.exit(_hunt([bug] if bug else list(BUGS), first, seeds, hours))
-    tasks = [Task(seed, hours, bug or "", may_end_early, confirm_renewals) for seed in range(first, first + seeds)]
+    tasks = [Task(seed, hours, bug or "", store) for seed in range(first, first + seeds)]
     total = Total()
     results = iter([tasks[0].run(click.echo)]) if trace else run_all(tasks, jobs or os.cpu_count() or 1)
     for task, result in zip(tasks, results, strict=True):

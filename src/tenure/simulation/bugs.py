@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from tenure.office.session import Kind, Session
 from tenure.office.writes import Transaction
 from tenure.simulation.clocks import HostClock
 from tenure.simulation.machines import PRODUCTION, Machines
+from tenure.simulation.scenario import StoreKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ class Bug:
     name: str
     rule: str
     machines: Machines
-    may_end_early: bool = False
-    """It shows only on a store whose leases may end before their time."""
+    store: StoreKind = "embedded"
+    """The kind of store on which it shows."""
 
 
 # ---- sessions
@@ -61,6 +62,33 @@ class _BelievesTheSaved(Session):
             self.state, self.lease = "alive", saved
             self.sure_until = self.timing.sure_until(now, self.timing.ttl_s)
         return out
+
+
+class _Unconfirmed(Session):
+    __slots__ = ()
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._confirm = False
+
+
+class _AnyWitness(Session):
+    __slots__ = ()
+
+    def confirmed(
+        self, now: Instant, call: int, lease: int | None, ttl_s: int, witness: Hashable = None
+    ) -> Sequence[Decision]:
+        return super().confirmed(now, call, lease, ttl_s, self._before)
+
+    def renewed(self, now: Instant, call: int, ttl_s: int, witness: Hashable = None) -> Sequence[Decision]:
+        return super().renewed(now, call, ttl_s, "whoever")
+
+
+class _AskedOfAnother(Session):
+    __slots__ = ()
+
+    def renewed(self, now: Instant, call: int, ttl_s: int, witness: Hashable = None) -> Sequence[Decision]:
+        return super().renewed(now, call, ttl_s)
 
 
 # ---- candidacies
@@ -259,8 +287,8 @@ class _StandsStillAsleep(HostClock):
         return Instant(raw, raw)
 
 
-def _bug(name: str, rule: str, *, may_end_early: bool = False, **changes: Any) -> Bug:
-    return Bug(name, rule, replace(PRODUCTION, **changes), may_end_early)
+def _bug(name: str, rule: str, *, store: StoreKind = "embedded", **changes: Any) -> Bug:
+    return Bug(name, rule, replace(PRODUCTION, **changes), store)
 
 
 BUGS = {
@@ -333,9 +361,27 @@ BUGS = {
             candidacy=_NeverClaims,
         ),
         _bug(
+            "renewal-unconfirmed",
+            "where the store asks for it, a renewal counts once a read sent after it has confirmed it",
+            store="etcd",
+            session=_Unconfirmed,
+        ),
+        _bug(
+            "confirmed-by-anyone",
+            "a renewal counts by the witness (cluster, member, raft term) of the read before it alone",
+            store="etcd",
+            session=_AnyWitness,
+        ),
+        _bug(
+            "confirmed-by-another-member",
+            "the read before a renewal was answered by the member that has renewed",
+            store="etcd",
+            session=_AskedOfAnother,
+        ),
+        _bug(
             "unclean-not-waited-out",
             "where leases may end early, whoever takes the office up waits an unclean term out",
-            may_end_early=True,
+            store="old etcd",
             waits_out=False,
         ),
     )

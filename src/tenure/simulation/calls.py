@@ -30,16 +30,16 @@ class Kept:
         "_put",
         "_revision",
         "_slot",
-        "_value",
         "key",
         "unit",
+        "value",
     )
 
     def __init__(self, agent: Agent, slot: SessionSlot, unit: str) -> None:
         self._agent, self._slot, self._gen = agent, slot, agent.gen
         self.unit = unit
         self.key = present_key(unit)
-        self._value = b""
+        self.value = b""
         self._put: tuple[bytes, int] | None = None
         self._revision = 0
         self._busy = self._calls = 0
@@ -47,8 +47,11 @@ class Kept:
 
     def keep(self, present: Present) -> None:
         """The newest word of any of the unit's candidacies."""
-        self._value = encode(present)
+        fresh, self.value = not self.value, encode(present)
         self.go()
+        if fresh and self._slot.machine.lease:
+            # What was renewed without a key to confirm it by is sure of nothing.
+            self._agent.feed(self._slot, self._slot.machine.renew_now(self._agent.now()))
 
     def begin(self) -> None:
         """Put it with this lease, whatever was put before: it may be gone."""
@@ -72,13 +75,13 @@ class Kept:
             return
         if self._dropping:
             then: list[Any] = [Delete(self.key)]
-        elif self._value and lease and self._put != (self._value, lease):
-            then = [Put(self.key, self._value, lease)]
+        elif self.value and lease and self._put != (self.value, lease):
+            then = [Put(self.key, self.value, lease)]
         else:
             return
         self._calls += 1
         self._busy = call = self._calls
-        wanted = (self._value, lease)
+        wanted = (self.value, lease)
         # The unit's own record, too: a put that lands after the unit's removal would make it a successor again.
         when = [modified_at(self.key, self._revision), Compare(info_key(self.unit), value=b"alive")]
         when = when[:1] if self._dropping else when

@@ -50,6 +50,8 @@ class Chaos:
         server = world.server
         server.silent = server.stalled = 0
         server.go_on()
+        if server.members is not None:
+            server.members.heal()
         for host in world.hosts:
             host.wake(host.boot)
             host.slew(host.boot, 0.0)
@@ -229,6 +231,18 @@ class Chaos:
             self._loop.fault(kind, seat.office.name)
             self._world.server.end_early(seat.office.holder.lease)
 
+    def _leader_changes(self, kind: str) -> None:
+        members, loop = self._world.server.members, self._loop
+        if members is None:
+            return
+        frozen = loop.random() < 0.6
+        change = members.change([agent.link for agent in self._world.agents], frozen=frozen)
+        loop.fault(kind, "to", members.leader, "behind are", sorted(members.behind))
+        length = loop.around(self._world.scenario.ttl_ns * 0.4)
+        at = loop.now + length
+        loop.at(at, self._in_era, self._era, members.wake, (change,))
+        loop.at(at + loop.around(300_000_000), self._in_era, self._era, members.rejoin, (change,))
+
     # ---- wishes
 
     def _transfer(self, kind: str) -> None:
@@ -337,6 +351,7 @@ _KINDS: dict[str, Callable[[Chaos, str], None]] = {
     "guard stopped": Chaos._guard_fails,
     "storm": Chaos._storm,
     "lease ended early": Chaos._ended_early,
+    "leader of the store changes": Chaos._leader_changes,
     "transfer": Chaos._transfer,
     "transfer at once": Chaos._transfer,
     "transfer to one that goes": Chaos._transfer,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.clock import Instant
 from tenure.office import decisions as d
 from tenure.office.keys import OfficeView
+from tenure.simulation.members import MEMBERS
 from tenure.simulation.network import Link
 from tenure.simulation.server import Cause, Office
 from tenure.simulation.slots import Disk, Seat, SessionSlot
@@ -102,16 +103,16 @@ class Driving:
 
     # ---- what is met
 
-    def on_renewed(self, gen: int, slot: SessionSlot, stream: int, call: int, ttl_s: int) -> None:
+    def on_renewed(self, gen: int, slot: SessionSlot, stream: int, call: int, ttl_s: int, witness: Any) -> None:
         """The store's answer to a renewal."""
-        if gen != self.gen or self.later(self.on_renewed, gen, slot, stream, call, ttl_s):
+        if gen != self.gen or self.later(self.on_renewed, gen, slot, stream, call, ttl_s, witness):
             return
         machine = slot.machine
         if stream != slot.stream:
             if self.world.machines.closes_streams:
                 return
             call = machine._call
-        self.feed(slot, machine.renewed(self.host.clock.now(self.loop.now), call, ttl_s))
+        self.feed(slot, machine.renewed(self.host.clock.now(self.loop.now), call, ttl_s, witness))
 
     def on_refused(self, gen: int, slot: SessionSlot, stream: int, call: int) -> None:
         """The store says that the lease is gone."""
@@ -125,15 +126,12 @@ class Driving:
             return
         self.feed(slot, slot.machine.granted(self.now(), call, lease, ttl_s))
 
-    def on_confirmed(
-        self, revision: int, items: Sequence[Any], gen: int, slot: SessionSlot, call: int, ttl_s: int
-    ) -> None:
+    def on_confirmed(self, item: Any, witness: Any, gen: int, slot: SessionSlot, call: int, ttl_s: int) -> None:
         """A read that follows a renewal."""
-        if gen != self.gen or self.later(self.on_confirmed, revision, items, gen, slot, call, ttl_s):
+        if gen != self.gen or self.later(self.on_confirmed, item, witness, gen, slot, call, ttl_s):
             return
-        item = items[0] if items else None
-        lease = item.lease if item is not None else None if items else slot.machine.lease
-        self.feed(slot, slot.machine.confirmed(self.now(), call, lease, ttl_s))
+        lease = item.lease if item is not None else None
+        self.feed(slot, slot.machine.confirmed(self.now(), call, lease, ttl_s, witness))
 
     def on_failed(self, gen: int, slot: SessionSlot, call: int) -> None:
         """A request of the session's was not taken."""
@@ -255,14 +253,18 @@ class Driving:
             self.loop.at(self.loop.now + AT_ONCE_NS, self.on_failed, self.gen, slot, decision.call)
 
     def _send_confirm(self, decision: d.SendConfirm, slot: SessionSlot) -> None:
-        keys = [slot.kept.key] if slot.kept is not None else []
+        if slot.kept is None or not slot.kept.value:
+            self.feed(slot, slot.machine.nothing_to_confirm(self.now(), decision.call))
+            return
         if not self.network.send(
-            self.link, self.server.read, self, keys, self.on_confirmed, self.gen, slot, decision.call, decision.ttl_s
+            self.link, self.server.confirm, self, slot.kept.key, self.gen, slot, decision.call, decision.ttl_s
         ):
             self.loop.at(self.loop.now + AT_ONCE_NS, self.on_failed, self.gen, slot, decision.call)
 
     def _close_stream(self, decision: d.CloseStream, slot: SessionSlot) -> None:
         slot.stream += 1
+        # Fail-over: all of the agent's requests go to the next of the store's members from now on.
+        self.link.member = (self.link.member + 1) % MEMBERS
 
     def _send_revoke(self, decision: d.SendRevoke, slot: SessionSlot) -> None:
         self.network.send(self.link, self.server.revoke, decision.lease)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tenure.simulation.bugs import BUGS
 from tenure.simulation.machines import PRODUCTION
-from tenure.simulation.scenario import EARLY, FAULTS, WISHES, draw
+from tenure.simulation.scenario import CHANGES, EARLY, FAULTS, WISHES, StoreKind, draw
 from tenure.simulation.world import HOUR_NS, Result, simulate
 
 
@@ -21,14 +21,13 @@ class Task:
     seed: int
     hours: float
     bug: str = ""
-    may_end_early: bool = False
-    confirm_renewals: bool = False
+    store: StoreKind | None = None
+    """None: the kind is drawn, but for a bug, which is looked for where it shows."""
 
     def run(self, log: Callable[[str], None] | None = None) -> Result:
         """What came of it."""
         bug = BUGS.get(self.bug)
-        early = self.may_end_early or (bug is not None and bug.may_end_early)
-        scenario = draw(self.seed, may_end_early=early, confirm_renewals=self.confirm_renewals)
+        scenario = draw(self.seed, self.store or (None if bug is None else bug.store))
         return simulate(scenario, self.hours, PRODUCTION if bug is None else bug.machines, log)
 
 
@@ -80,10 +79,10 @@ class Total:
         yield f"simulated hours   {self.simulated_ns / HOUR_NS:>12,.1f}"
         yield f"events            {self.events:>12,}   {self.events / took_s:,.0f} a second, all cores together"
         yield f"fewest faults     {self.fewest_faults or 0:>12,}   in one seed; wishes and messages' fates not counted"
-        for title, kinds in (("faults", (*FAULTS, *EARLY)), ("wishes", tuple(WISHES))):
+        for title, kinds in (("faults", (*FAULTS, *CHANGES, *EARLY)), ("wishes", tuple(WISHES))):
             yield title
             yield from (f"  {kind:<28}{self.counts[kind]:>12,}" for kind in kinds if self.counts[kind])
-        told = {*FAULTS, *EARLY, *WISHES}
+        told = {*FAULTS, *CHANGES, *EARLY, *WISHES}
         yield "besides"
         yield from (f"  {kind:<40}{count:>12,}" for kind, count in sorted(self.counts.items()) if kind not in told)
         yield f"violations        {len(self.violations):>12,}"
@@ -92,8 +91,7 @@ class Total:
 def told_of(result: Result, task: Task) -> Iterator[str]:
     """A violation, and the command that shows it again."""
     more = f" --bug {task.bug}" if task.bug else ""
-    more += " --may-end-early" if task.may_end_early else ""
-    more += " --confirm-renewals" if task.confirm_renewals else ""
+    more += f' --store "{task.store}"' if task.store else ""
     until = result.simulated_ns // 1_000_000_000 + 1
     hours = max(1, -(-until // 3600))
     yield f"FAILED  {result.promise}: {result.what}"

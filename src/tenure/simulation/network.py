@@ -15,11 +15,15 @@ SPREAD_NS = 3_000_000
 class Link:
     """One agent's way to the store and back. `up`, `down`: by how many faults each way is cut off."""
 
-    __slots__ = ("down", "held", "up")
+    __slots__ = ("aside", "down", "held", "member", "up")
 
     def __init__(self) -> None:
         self.up = 0
         self.down = 0
+        self.member = 0
+        """Of a store with members: the one that the agent is connected to."""
+        self.aside: int | None = None
+        """The one that it sends all but its renewals to, if that is another."""
         self.held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         """Messages that wait for the way to open again, as in the buffers of a connection."""
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Literal
 
 from tenure.clock import NS_PER_S
 from tenure.defaults import DRIFT
 from tenure.office.timing import Timing
 
 FAULT_AT_LEAST_EVERY_S = 36
+StoreKind = Literal["embedded", "etcd", "old etcd"]
+"""A store that ends no lease before its time; one whose leases outlive a change of its leader, but whose former leader
+answers renewals for a moment; and one whose former leader may end leases before their time, too.
+"""
+
 TTLS_S = (3, 6, 10, 15, 20, 30, 60)
 
 
@@ -54,12 +60,21 @@ class Scenario:
     """The chance of an agent to be killed between two decisions where that may matter."""
     freezes: float
     """The chance of an agent to be stopped there."""
-    may_end_early: bool
-    confirm_renewals: bool
+    store: StoreKind
     guarded: bool
     """What runs on the terms of offices other than a leader's has a guard."""
     ends_late: bool
     answers_longer: bool
+
+    @property
+    def may_end_early(self) -> bool:
+        """A lease may end before its time."""
+        return self.store == "old etcd"
+
+    @property
+    def confirm_renewals(self) -> bool:
+        """A renewal counts only once a read has confirmed it."""
+        return self.store != "embedded"
 
     @property
     def ttl_ns(self) -> int:
@@ -84,7 +99,9 @@ FAULTS = {
     "guard stopped": 0.5,
     "storm": 0.7,
 }
-EARLY = {"lease ended early": 1.5}
+CHANGES = {"leader of the store changes": 2.0}
+"""Only where the store has members."""
+EARLY = {"lease ended early": 1.0}
 """Only where the store may do so."""
 WISHES = {
     "transfer": 3.0,
@@ -98,8 +115,14 @@ WISHES = {
 }
 
 
-def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = False) -> Scenario:
-    """The world of a seed. Most worlds lack some kinds of faults, so that what others would hide shows in them."""
+def draw(seed: int, store: StoreKind | None = None) -> Scenario:
+    """The world of a seed, on this kind of store or on one that is drawn, too.
+
+    Most worlds lack some kinds of faults, so that what others would hide shows in them.
+    """
+    if store is None:
+        kinds: tuple[StoreKind, ...] = ("embedded", "etcd", "old etcd")
+        store = random.Random(seed ^ 0x0E7CD).choices(kinds, (5, 3, 2))[0]
     dice = random.Random(seed ^ 0x7E4012E)
     ttl_s = dice.choices(TTLS_S, (1, 2, 6, 6, 6, 6, 6))[0]
     applications = 2 if ttl_s >= 30 and dice.random() < 0.5 else 1
@@ -118,8 +141,8 @@ def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = Fal
             timing = Timing.for_lease(ttl_s, round(least + (most - least) * (0.1 + 0.75 * dice.random()), 3))
         timings.append(timing)
     skew = [dice.choice((-1.0, 1.0, 2 * dice.random() - 1)) for _ in range(hosts + 1)]
-    kinds = FAULTS | WISHES | (EARLY if may_end_early else {})
-    weights = {kind: weight * dice.choice((0.0, 0.5, 1.0, 1.0, 2.0)) for kind, weight in kinds.items()}
+    rates = FAULTS | WISHES | (EARLY if store == "old etcd" else {}) | (CHANGES if store != "embedded" else {})
+    weights = {kind: weight * dice.choice((0.0, 0.5, 1.0, 1.0, 2.0)) for kind, weight in rates.items()}
     weights["agent killed"] += 0.5
     calm = dice.random() < 0.2
     weather = (
@@ -149,8 +172,7 @@ def draw(seed: int, *, may_end_early: bool = False, confirm_renewals: bool = Fal
         weights=weights,
         dies=dice.choice((0.0, 0.01, 0.04)),
         freezes=dice.choice((0.0, 0.01, 0.03)),
-        may_end_early=may_end_early,
-        confirm_renewals=confirm_renewals,
+        store=store,
         ends_late=dice.random() < 0.2,
         answers_longer=dice.random() < 0.15,
         guarded=dice.random() < 0.6,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tenure.errors import LeaseLost
 from tenure.office.keys import OfficeKeys
 from tenure.simulation.loop import Loop
+from tenure.simulation.members import Members
 from tenure.simulation.network import Network
 from tenure.store.api import Batch, Committed, Compare, Delete, Item, Put, Refused, Write
 from tenure.store.world import LeaseRules, MemoryWorld
@@ -100,12 +101,14 @@ class Server:
             ),
         )
         self.world.listeners.append(self._landed)
+        self.members = None if scenario.store == "embedded" else Members(self, ends_early=scenario.may_end_early)
         self.applications: list[Application] = []
         self.subscribers: list[Agent] = []
         self._routes: dict[str, tuple[str, Any, str]] = {}
         self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._cause = HAND
         self._expiry_at = 0
+        self._member = 0
 
     # ---- what there is
 
@@ -155,18 +158,52 @@ class Server:
         if self.silent or self.stalled:
             self._wait(self.renew, agent, gen, slot, stream, call, lease)
             return
+        witness = None
+        members = self.members
+        if members is not None:
+            member = members.met_by(agent.link, stream=True)
+            if members.stands(member):
+                members.wait(self.renew, agent, gen, slot, stream, call, lease)
+                return
+            witness = members.witness(member)
+            if member in members.behind:
+                ttl_s = members.renewed(lease)
+                self.network.answer(agent.link, agent.on_renewed, gen, slot, stream, call, ttl_s, witness)
+                return
         self._cause = LEASE_ENDED
         try:
             ttl_s = self.world.renew(lease, int(self.loop.now * self.rate))
         except LeaseLost:
             self.network.answer(agent.link, agent.on_refused, gen, slot, stream, call)
         else:
-            self.network.answer(agent.link, agent.on_renewed, gen, slot, stream, call, ttl_s)
+            self.network.answer(agent.link, agent.on_renewed, gen, slot, stream, call, ttl_s, witness)
+
+    def confirm(self, agent: Agent, key: str, gen: int, slot: Any, call: int, ttl_s: int) -> None:
+        """A linearizable read of a session's own key has arrived."""
+        if self._unserved(agent, self.confirm, agent, key, gen, slot, call, ttl_s):
+            return
+        assert self.members is not None
+        self.expire()
+        item = self.world.get(key)
+        # Whoever was behind and answers all the same has heard of the leader by now.
+        witness = self.members.witness(self._member)
+        self.network.answer(agent.link, agent.on_confirmed, item, witness, gen, slot, call, ttl_s)
+
+    def _unserved(self, agent: Agent, call: Callable[..., None], *args: Any) -> bool:
+        """Whether a request must wait: for the process to go on, or for its member to hear of the leader."""
+        if self.silent or self.stalled:
+            self._wait(call, *args)
+            return True
+        if self.members is not None:
+            self._member = self.members.met_by(agent.link)
+            if self._member in self.members.behind:
+                self.members.wait(call, *args)
+                return True
+        return False
 
     def grant(self, agent: Agent, gen: int, slot: Any, stream: int, call: int, ttl_s: int) -> None:
         """A wish for a lease has arrived."""
-        if self.silent or self.stalled:
-            self._wait(self.grant, agent, gen, slot, stream, call, ttl_s)
+        if self._unserved(agent, self.grant, agent, gen, slot, stream, call, ttl_s):
             return
         self._cause = LEASE_ENDED
         grant = self.world.grant(ttl_s, self.now_ns())
@@ -191,8 +228,7 @@ class Server:
         *args: Any,
     ) -> None:
         """A transaction has arrived; `answer(outcome, *args)` goes back, with None for a lease that is gone."""
-        if self.silent or self.stalled:
-            self._wait(self.commit, agent, cause, when, then, answer, *args)
+        if self._unserved(agent, self.commit, agent, cause, when, then, answer, *args):
             return
         self.expire()
         self._cause = cause
@@ -205,8 +241,7 @@ class Server:
 
     def read(self, agent: Agent, keys: Sequence[str], answer: Callable[..., None], *args: Any) -> None:
         """A read has arrived: `answer(revision, items, *args)` goes back."""
-        if self.silent or self.stalled:
-            self._wait(self.read, agent, keys, answer, *args)
+        if self._unserved(agent, self.read, agent, keys, answer, *args):
             return
         self.expire()
         get = self.world.get

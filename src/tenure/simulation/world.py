@@ -16,8 +16,9 @@ from tenure.simulation.hooks import Hooks
 from tenure.simulation.host import Host
 from tenure.simulation.loop import Loop, Violation
 from tenure.simulation.machines import PRODUCTION, Machines
+from tenure.simulation.members import EXTEND_NS
 from tenure.simulation.network import Network
-from tenure.simulation.scenario import EARLY, FAULTS, Scenario
+from tenure.simulation.scenario import CHANGES, EARLY, FAULTS, Scenario
 from tenure.simulation.server import Server
 
 HOUR_NS = 3600 * NS_PER_S
@@ -39,7 +40,8 @@ class Result:
     def faults(self) -> int:
         """How many faults there were; wishes and messages' fates not counted."""
         return sum(
-            self.counts[kind] for kind in (*FAULTS, *EARLY, "killed between decisions", "stopped between decisions")
+            self.counts[kind]
+            for kind in (*FAULTS, *EARLY, *CHANGES, "killed between decisions", "stopped between decisions")
         )
 
 
@@ -107,6 +109,7 @@ class World:
         timing = max(self.scenario.timings, key=lambda timing: timing.ttl_ns)
         # What the store adds to a lease of its own will (a late end, a longer answer) is no part of the promise.
         added_ns = 2 * NS_PER_S * self.scenario.ends_late + NS_PER_S * self.scenario.answers_longer
+        added_ns += EXTEND_NS * (self.scenario.store != "embedded")
         lease_ns = int(timing.ttl_ns * (1 + 2 * timing.drift)) + added_ns
         round_ns = timing.renew_every_ns + 4 * timing.commit_timeout_ns
         return lease_ns * (2 if self.scenario.may_end_early else 1) + round_ns

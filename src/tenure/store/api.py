@@ -33,11 +33,22 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """Which member of a store of several has answered, and the newest term of the store's own leader that it has met."""
+
+    cluster: int
+    member: int
+    raft_term: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All keys of a prefix at one revision, in the keys' order."""
 
     revision: int
     items: Mapping[str, Item]
+    witness: Witness | None = None
+    """Who has answered, as it stood after the read; None where renewals need no confirmation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +147,14 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewal:
+    """The ttl that a renewed lease was given. `witness`: who has answered, as it stood *before* the lease was renewed."""
+
+    ttl_s: int
+    witness: Witness | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Traits:
     """What differs between engines and matters to the protocol. Lengths in whole seconds."""
 
@@ -145,7 +164,7 @@ class Traits:
     may_end_early: bool
     """A lease may end before its time: an unclean vacancy must be waited out by the claimant's own clock."""
     confirm_renewals: bool
-    """A renewal's answer counts only when a read sent after it confirms it."""
+    """A renewal counts only when a read, sent after its answer, finds a key on the lease by the renewal's own witness."""
     max_writes: int
     """Writes that one transaction may hold."""
 
@@ -189,8 +208,10 @@ class Store(Protocol):
         """A new lease. Raises BadInput when `ttl_s` is outside the traits, StoreUnreachable, StoreUnsure (it will expire)."""
         ...
 
-    async def renew(self, lease: int) -> int:
-        """The lease's ttl begins anew, no sooner than this call was made; returns the ttl in whole seconds.
+    async def renew(self, lease: int) -> Renewal:
+        """The lease's ttl begins anew, no sooner than this call was made.
+
+        Where renewals must be confirmed, reads that follow go to the member that has answered, for as long as it answers.
 
         Raises LeaseLost when it is gone, StoreUnreachable, StoreUnsure (it may have been renewed).
         """

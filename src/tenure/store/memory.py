@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from tenure.alarm import Alarm, Waiter
 from tenure.clock import Clock, KernelClock
 from tenure.errors import StoreUnreachable
-from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Snapshot, Traits, Write
+from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Renewal, Snapshot, Traits, Write
 from tenure.store.checks import WRITES_MAX, check_prefix, check_revision, check_transaction, check_ttl
 from tenure.store.expiry import Expiry
 from tenure.store.world import MemoryWorld
@@ -107,9 +107,9 @@ class MemoryStore:
         self._expiry.arm(self.world.earliest_end_ns())
         return granted
 
-    async def renew(self, lease: int) -> int:
+    async def renew(self, lease: int) -> Renewal:
         """Begin the lease's ttl anew. Raises LeaseLost, StoreUnreachable when closed."""
-        return self.world.renew(lease, self._now_ns())
+        return Renewal(self.world.renew(lease, self._now_ns()))
 
     async def revoke(self, lease: int) -> None:
         """End the lease and its keys now."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from tenure.errors import StoreUnreachable
-from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Snapshot, Store, Traits, Write
+from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Renewal, Snapshot, Store, Traits, Write
 
 
 class CuttableStore:
@@ -56,7 +56,7 @@ class CuttableStore:
         """As the store's. Raises StoreUnreachable while cut."""
         return await self._reached().grant(ttl_s)
 
-    async def renew(self, lease: int) -> int:
+    async def renew(self, lease: int) -> Renewal:
         """As the store's. Raises StoreUnreachable while cut."""
         return await self._reached().renew(lease)
 

@@ -49,6 +49,7 @@ class Session:
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._kept: dict[str, _Kept] = {}
         self._silent = False
+        self._unproved = False
         self._todo: deque[d.Decision] = deque()
         self._performing = False
         self._revoking: asyncio.Task[None] | None = None
@@ -181,7 +182,7 @@ class Session:
 
     async def _renew(self, call: int, lease: int) -> None:
         try:
-            ttl_s = await self._store.renew(lease)
+            renewal = await self._store.renew(lease)
         except LeaseLost:
             self._answered()
             self.perform(self.machine.refused(self._clock.now(), call))
@@ -189,19 +190,22 @@ class Session:
             self._failed(call, error)
         else:
             self._answered()
-            self.perform(self.machine.renewed(self._clock.now(), call, ttl_s))
+            self.perform(self.machine.renewed(self._clock.now(), call, renewal.ttl_s, renewal.witness))
 
     async def _confirm(self, call: int, ttl_s: int) -> None:
         key = min(self._kept, default=None)
+        if key is None:
+            self._unproved = True
+            self.perform(self.machine.nothing_to_confirm(self._clock.now(), call))
+            return
         try:
-            items = (await self._store.read(key)).items if key else {}
+            snapshot = await self._store.read(key)
         except Unsure as error:
             self._failed(call, error)
             return
-        item = items.get(key) if key else None
-        # Where nothing is kept yet there is nothing that could be held, and nothing to be misled about.
-        lease = item.lease if item else None if key else self.machine.renewing
-        self.perform(self.machine.confirmed(self._clock.now(), call, lease, ttl_s))
+        item = snapshot.items.get(key)
+        lease = item.lease if item is not None else None
+        self.perform(self.machine.confirmed(self._clock.now(), call, lease, ttl_s, snapshot.witness))
 
     async def _revoke(self, lease: int) -> None:
         try:
@@ -247,6 +251,10 @@ class Session:
         else:
             if isinstance(outcome, Committed):
                 kept.revision, kept.put = outcome.revision, (value, lease)
+                if self._unproved:
+                    # What was renewed while there was no key to confirm it by is sure of nothing.
+                    self._unproved = False
+                    self.renew_now()
             else:
                 item = outcome.current.get(key)
                 kept.revision = item.mod_revision if item else 0

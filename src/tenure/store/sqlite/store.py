@@ -9,7 +9,7 @@ from functools import partial
 from tenure.alarm import Alarm, Waiter
 from tenure.clock import Clock, KernelClock
 from tenure.errors import StoreUnreachable
-from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Snapshot, Traits, Write
+from tenure.store.api import Batch, Committed, Compare, Grant, Refused, Renewal, Snapshot, Traits, Write
 from tenure.store.checks import WRITES_MAX, check_prefix, check_transaction, check_ttl
 from tenure.store.expiry import Expiry
 from tenure.store.sqlite.database import Database
@@ -110,11 +110,10 @@ class SqliteStore:
         self._expiry.arm(self._clock.now().boot_ns + ttl_s * 1_000_000_000)
         return granted
 
-    async def renew(self, lease: int) -> int:
+    async def renew(self, lease: int) -> Renewal:
         """Begin the lease's ttl anew. Raises LeaseLost, StoreBroken, StoreUnreachable, StoreUnsure."""
-        return await self._worker.write(
-            partial(self._database.write, lambda transaction, now_ns: transaction.renew(lease, now_ns))
-        )
+        renewal = partial(self._database.write, lambda transaction, now_ns: transaction.renew(lease, now_ns))
+        return Renewal(await self._worker.write(renewal))
 
     async def revoke(self, lease: int) -> None:
         """End the lease and its keys now. Raises StoreBroken, StoreUnreachable, StoreUnsure."""
