@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.examples.test_shared_secret import run, statuses
 from tests.fake_tools import FakeTools
@@ -91,10 +89,3 @@ def test_a_minion_waits_where_nothing_is_published(charm, tools):
     run(charm, tools, "leader-settings-changed")
     assert statuses(tools) == [["waiting", "for leader"]]
     assert tools.bags["web/0"] == {}
-
-
-@pytest.mark.parametrize("name", CHARMS)
-def test_each_charm_is_whole(root, name):
-    folder = root / "examples" / name
-    assert yaml.safe_load((folder / "metadata.yaml").read_text())["name"] == name
-    assert all(os.access(hook, os.X_OK) for hook in (folder / "hooks").iterdir())
