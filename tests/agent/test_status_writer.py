@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 from collections.abc import AsyncIterator
 
@@ -10,7 +11,7 @@ import pytest
 
 from tenure.agent import status as status_module
 from tenure.agent.status import StatusWriter
-from tenure.errors import NoSuchThing
+from tenure.errors import NoSuchThing, StoreUnreachable
 from tenure.model.records import UnitStatus, decode
 from tenure.store import open_store
 from tenure.store.api import Committed, Delete, Put, Store, created_at
@@ -122,3 +123,30 @@ async def test_a_restarted_agent_goes_on_from_what_its_forerunner_wrote(store: S
     await until_async(lambda: second.current.agent.status == "idle")
     assert (await wait_for(store, "idle")).workload.message == "ready"
     await second.close()
+
+
+async def test_a_write_that_fails_after_a_later_word_has_taken_its_place_is_no_error_of_its_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses = await writer(store)
+    unheard: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    asked, answer = asyncio.Event(), asyncio.Event()
+    commit = store.commit
+
+    async def silent(*arguments: object) -> object:
+        asked.set()
+        await answer.wait()
+        monkeypatch.setattr(store, "commit", commit)
+        raise StoreUnreachable("silent")
+
+    monkeypatch.setattr(store, "commit", silent)
+    statuses.agent_is("idle")
+    await asked.wait()
+    statuses.agent_is("error", "hook failed")
+    await asyncio.sleep(0)
+    answer.set()
+    await wait_for(store, "error")
+    gc.collect()
+    await asyncio.sleep(0)
+    assert unheard == []

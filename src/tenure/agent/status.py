@@ -149,8 +149,11 @@ class StatusWriter:
     async def _write_later(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         while self._is_news():
+            writing = asyncio.ensure_future(self._write())
+            # Where a later word cancels this one, what is under way goes on, and its failure is the later one's to meet.
+            writing.add_done_callback(lambda done: done.cancelled() or done.exception())
             try:
-                await asyncio.shield(asyncio.ensure_future(self._write()))
+                await asyncio.shield(writing)
             except NoSuchThing:
                 return
             except TenureError as error:
