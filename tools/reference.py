@@ -267,6 +267,9 @@ def commands() -> str:
         module = importlib.import_module(f"tenure.cli.{name.replace('-', '_')}")
         promise = doc(module).split(":", 1)[-1].split("\n\n", 1)[-1]
         page += f"\n## `tenure {name}`\n\n{promise}\n\n```text\n{command.get_help(context)}\n```\n"
+        for below, inner in command.commands.items() if isinstance(command, click.Group) else ():
+            within = click.Context(inner, info_name=below, parent=context, terminal_width=100, max_content_width=100)
+            page += f"\n### `tenure {name} {below}`\n\n```text\n{inner.get_help(within)}\n```\n"
     return page
 
 

@@ -60,7 +60,7 @@ class Journal(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     serial: int = 0
     """How often it has been written."""
     unit_revision: int
-    """Create revision of the unit's record: a unit of the same name with another is another unit."""
+    """The revision at which the unit was made: a unit of the same name with another is another unit."""
     installed: bool = False
     started: bool = False
     stopped: bool = False

@@ -19,6 +19,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "rolling": "Run a command on an application's units one at a time.",
         "resolved": "Let a unit go on whose hook has failed.",
     },
+    "Look after": {
+        "store": "Look after the store itself: back it up, restore it, move it to another engine.",
+    },
     "Look": {
         "status": "Show applications, units and who leads.",
         "leader": "Print the unit that leads an application.",
@@ -28,6 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "explain": "Say why each unit leads or doesn't, and what it does.",
         "wait": "Wait until an application is active or idle, or has a leader.",
         "debug-log": "Show the log of this host's agents.",
+        "doctor": "Check the store, this host and the model, and say what to do.",
         "completion": "Print what makes a shell complete tenure's commands.",
     },
 }

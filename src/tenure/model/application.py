@@ -33,6 +33,11 @@ class UnitView:
         return self._decoded.record(Unit, self.info_item)
 
     @property
+    def born(self) -> int:
+        """The revision at which the unit was made, also where its model was restored since; tells units of one name apart."""
+        return self.info.born or self.info_item.create_revision
+
+    @property
     def status(self) -> UnitStatus | None:
         """What the unit and its agent have said; None before they have."""
         return None if self.status_item is None else self._decoded.record(UnitStatus, self.status_item)

@@ -113,6 +113,8 @@ class Unit(Record, frozen=True, kw_only=True):
     program: str = ""
     """The host and process of the program that speaks for the unit itself; empty: a machine's agent does."""
     life: Life = "alive"
+    born: int = 0
+    """The create revision that this record had in the store that it was restored from; 0: it was made in this one."""
 
     @property
     def waits_for_machine(self) -> bool:
@@ -186,11 +188,22 @@ class State(Record, frozen=True, kw_only=True):
 class Request(Record, frozen=True, kw_only=True):
     """`apps/<app>/units/<n>/requests/<id>`: what is asked of a unit's agent, and its answer."""
 
-    kind: Literal["resolved", "transfer", "remove"]
+    kind: Literal["resolved", "transfer", "remove", "exec", "is-leader"]
     arguments: dict[str, Any] = {}
     asked: str = ""
     state: Literal["asked", "answered", "done", "refused"] = "asked"
     answer: str = ""
+
+
+class TaskState(Record, frozen=True, kw_only=True):
+    """`/tenure.tasks/<model>/<app>/<n>/<id>/state`: how a task stands. That it exists says that it has begun, once and for all."""
+
+    by: str
+    """Which process of an agent's has begun it."""
+    sent: int = 0
+    """The number of the newest chunk of output that is, or was, there."""
+    result: dict[str, Any] | None = None
+    """What became of it; None: it isn't over."""
 
 
 def encode(record: Record) -> bytes:

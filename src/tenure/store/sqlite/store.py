@@ -119,6 +119,10 @@ class SqliteStore:
         """End the lease and its keys now. Raises StoreBroken, StoreUnreachable, StoreUnsure."""
         await self._worker.write(partial(self._database.write, lambda transaction, _: transaction.revoke(lease)))
 
+    async def advance(self, revision: int) -> None:
+        """Every later commit has a revision greater than `revision`, every later lease a number that nobody has had."""
+        await self._worker.write(partial(self._database.write, lambda transaction, _: transaction.advance(revision)))
+
     async def compact(self, revision: int) -> None:
         """Forget the history before `revision`. Raises BadInput when it doesn't exist yet, and what `commit` raises."""
         await self._worker.write(partial(self._database.write, lambda transaction, _: transaction.compact(revision)))

@@ -6,6 +6,7 @@ that one which raises has changed nothing.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Sequence
 
@@ -82,6 +83,15 @@ class Transaction:
         """Forget the history before `revision`. Raises BadInput when there is no such revision yet."""
         check_revision(revision, self.revision)
         self._forget(revision - 1)
+
+    def advance(self, revision: int) -> None:
+        """Skip to `revision` if the store isn't there yet, and have later leases' numbers begin where nobody has had one."""
+        self.revision = max(self.revision, revision)
+        (newest,) = self._sql("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'leases'").fetchone()
+        self._sql("DELETE FROM sqlite_sequence WHERE name = 'leases'")
+        # An agent may have saved a lease of the store that this one is a copy of: it must not find it to be another's.
+        fresh = max(newest, secrets.randbelow(2**60))
+        self._sql("INSERT INTO sqlite_sequence (name, seq) VALUES ('leases', ?)", (fresh,))
 
     def finish(self) -> None:
         """Forget what need not be kept, and write down how far the store has come."""
