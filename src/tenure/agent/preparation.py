@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tenure.agent import sight
+from tenure.agent.bags import KeptBags
 from tenure.agent.charm_folder import ensure_charm
 from tenure.agent.context import Models, Place
 from tenure.agent.environment import Surroundings
@@ -34,12 +35,13 @@ class Prepared:
     file: JournalFile
     statuses: StatusWriter
     executor: Executor
+    bags: KeptBags
 
 
 async def prepare(host: Host, name: UnitName, revision: int, candidate: Candidate, log: logging.Logger) -> Prepared:
     """Prepare the unit; may be done again. Raises BadInput (its journal), Unsure's kinds (its charm), OSError."""
-    file, journal = await _take_up(host, name, revision, log)
     found = sight.find(host.view(), name, revision)
+    file, journal = await _take_up(host, name, found[1].born if found else revision, log)
     statuses = StatusWriter(
         host.store,
         host.layout.unit_status(name),
@@ -52,6 +54,7 @@ async def prepare(host: Host, name: UnitName, revision: int, candidate: Candidat
     if found is not None and (journal.installed or found[1].info.life == "alive"):
         await ensure_charm(host.store, host.layout, found[0].info.charm, charm)
     install_tools(tools)
+    kept = KeptBags(host.state.unit(name) / "bags", charm)
     place = Place(
         unit=name,
         machine=host.machine,
@@ -61,7 +64,7 @@ async def prepare(host: Host, name: UnitName, revision: int, candidate: Candidat
         leadership=candidate,
         statuses=statuses,
         log=_charm_says(name, lambda: executor.hook_name),
-        last_bag=host.bags.of,
+        last_bag=lambda relation, unit: host.bags.of(relation, unit) or kept.of(relation, unit),
         lost_for_s=lambda: host.losses.seconds(host.clock.now()),
     )
     around = surroundings(host, name)
@@ -69,7 +72,7 @@ async def prepare(host: Host, name: UnitName, revision: int, candidate: Candidat
     if guard is not None:
         guard.place = place
     executor = Executor(host, place, around, candidate, file)
-    return Prepared(journal, file, statuses, executor)
+    return Prepared(journal, file, statuses, executor, kept)
 
 
 def surroundings(host: Host, name: UnitName) -> Surroundings:
@@ -86,12 +89,12 @@ def surroundings(host: Host, name: UnitName) -> Surroundings:
     )
 
 
-async def _take_up(host: Host, name: UnitName, revision: int, log: logging.Logger) -> tuple[JournalFile, Journal]:
+async def _take_up(host: Host, name: UnitName, born: int, log: logging.Logger) -> tuple[JournalFile, Journal]:
     """The unit's journal, as its last agent has left it, and as this one goes on from it."""
     folder = host.state.unit(name)
     file = JournalFile(folder)
     journal = file.load()
-    if journal is not None and journal.unit_revision != revision:
+    if journal is not None and journal.unit_revision != born:
         await asyncio.to_thread(shutil.rmtree, folder)
         journal = None
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +102,7 @@ async def _take_up(host: Host, name: UnitName, revision: int, log: logging.Logge
         log.warning("commands were running when the agent died: %d of their processes are ended", left)
     now = host.clock.now()
     if journal is None:
-        journal = Journal(unit_revision=revision)
+        journal = Journal(unit_revision=born)
     else:
         interrupted = file.interrupted(journal)
         journal = journal.awoken(now)

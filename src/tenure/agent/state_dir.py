@@ -6,6 +6,7 @@ STATE/desk/                           what sessions and terms must remember
 STATE/log/agent.log
 STATE/agents/unit-web-0/charm         the charm, as its hooks see it
 STATE/agents/unit-web-0/journal       what the unit has been told
+STATE/agents/unit-web-0/bags/         what others had said then
 STATE/tools/unit-web-0/               the hook tools
 """
 

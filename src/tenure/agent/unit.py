@@ -179,7 +179,7 @@ class UnitAgent:
             case Run():
                 await self._run_next(alive)
             case Skip(hook):
-                await self._save(alive, alive.journal.committed(hook, self.host.boot_id))
+                await self._commit(alive, hook)
             case Resolve(hook, retry):
                 journal = alive.journal
                 await self._save(alive, journal.again(hook) if retry else journal.committed(hook, self.host.boot_id))
@@ -219,7 +219,7 @@ class UnitAgent:
         self._put_update_status_off()
         match ended.how:
             case "succeeded":
-                await self._save(alive, journal.committed(hook, self.host.boot_id))
+                await self._commit(alive, hook)
                 alive.parts.statuses.after(hook)
             case "failed":
                 await self._save(alive, journal.failing(hook, now))
@@ -304,6 +304,12 @@ class UnitAgent:
         return found is not None and found[1].info.life == "dying" and any(
             request.kind == "remove" and request.arguments.get("force") for request in found[1].requests.values()
         )  # fmt: skip
+
+    async def _commit(self, alive: _Alive, hook: Hook) -> None:
+        if hook.relation is not None and hook.remote_unit:
+            bag = self.host.bags.of(hook.relation, hook.remote_unit)
+            await asyncio.to_thread(alive.parts.bags.told, hook, bag)
+        await self._save(alive, alive.journal.committed(hook, self.host.boot_id))
 
     async def _save(self, alive: _Alive, journal: Journal) -> None:
         # In a thread: a slow disk must not hold up the loop that renews leases.

@@ -99,7 +99,7 @@ async def _bag(context: HookContext, relation: int, whose: str) -> Mapping[str, 
     bag = context.relation(relation).unit_bag(unit)
     if bag is not None:
         return bag
-    # A unit that has left stays readable; which isn't known any more after a restart of the agent, but is no error then.
+    # A unit that has left stays readable, as it was last told of; where even that isn't known, it is no error then.
     last = context.place.last_bag(relation, whose)
     if not last and not _departs(context, whose):
         relation_name = f"{_own_end(context, info).name}:{relation}"
