@@ -8,6 +8,12 @@ TTL_S = 60
 GUARANTEE_S = 30.0
 """How long is-leader = True stays true at the least. Juju's promise, which charms rely on."""
 
+STOP_TIMEOUT_S = 10.0
+"""How long what runs for an office has to stop, from SIGTERM to SIGKILL, where the lease allows it; less where it doesn't."""
+
+KILL_MARGIN_S = 0.5
+"""How long before the end of what is sure the kill comes at the latest: a fork bomb takes some time to be ended."""
+
 DRIFT = 0.001
 """By how much two clocks may differ in rate. NTP bounds a disciplined clock at 500 ppm; this is twice that."""
 
@@ -40,6 +46,12 @@ UPDATE_STATUS_S = 300.0
 
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 300.0
 """A failed hook is retried after the first of these, doubled each time up to the second. Juju's figures."""
+
+RUN_AGAIN_FIRST_S, RUN_AGAIN_MOST_S = 1.0, 30.0
+"""A singleton's process that has failed is run again after the first of these, doubled with each failure up to the second."""
+
+GIVE_UP_FAILURES, GIVE_UP_WITHIN_S = 3, 60.0
+"""A unit gives a singleton up to another when its process has failed so often, with less than so much time between failures."""
 
 JUJU_VERSION = "3.6.9"
 """The Juju that charms, and whatever reads Juju's status, find themselves under; ops switches features on by it."""

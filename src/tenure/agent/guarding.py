@@ -25,15 +25,12 @@ from tenure.agent.host import Host
 from tenure.agent.logs import event
 from tenure.agent.processes import end_what_is_left
 from tenure.clock import Instant, ns
-from tenure.defaults import HOOK_OUTPUT_MAX
+from tenure.defaults import HOOK_OUTPUT_MAX, KILL_MARGIN_S
 from tenure.errors import TenureError
 from tenure.guard.duty import Duty
 from tenure.guard.spec import Spec
 from tenure.names import UnitName
 from tenure.office.driver import Candidate, OfficeKeys, Session, Timing
-
-KILL_MARGIN_S = 0.5
-"""How long before the end of what is sure a leader-deposed is killed; less on a lease that is short."""
 
 HOOK = Hook(kind="leader-deposed")
 

@@ -109,7 +109,8 @@ async def command(
         return await _show(settings, office)
     if not cmd:
         raise BadInput("there is no command to run", hint=f"tenure hold {office} -- CMD")
-    from tenure.howto.singleton import Wanted, stop_timeout_for
+    from tenure.howto.singleton import Wanted
+    from tenure.office.timing import Timing
 
     if lease != int(lease) or lease < 1:
         raise BadInput(f"a lease of {lease:g} s can't be had", hint="whole seconds, like --lease 15s")
@@ -117,7 +118,7 @@ async def command(
         office=office,
         command=cmd,
         ttl_s=int(lease),
-        stop_timeout_s=stop_timeout_for(int(lease), stop_timeout),
+        stop_timeout_s=Timing.for_lease(int(lease)).stop_timeout_s(stop_timeout, spelled="--lease {}s"),
         once=once,
         wait=not no_wait,
         timeout_s=timeout,

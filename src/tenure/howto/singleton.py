@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from tenure.alarm import Alarm
 from tenure.clock import Instant, KernelClock, boot_id, ns
-from tenure.defaults import SAME_SIGNAL_S
-from tenure.errors import BadInput, Failed
+from tenure.defaults import KILL_MARGIN_S, SAME_SIGNAL_S
+from tenure.errors import Failed
 from tenure.guard import tree
 from tenure.guard.duty import Duty
 from tenure.guard.kernel import be_a_subreaper
@@ -29,12 +29,6 @@ from tenure.model.snapshot import MirrorSnapshot
 from tenure.model.walltime import now_text, seconds_since
 from tenure.office.driver import Candidate, Desk, Timing
 from tenure.store.api import Committed, Put, Store
-
-KILL_MARGIN_S = 0.5
-"""How long before the end of what is sure the kill comes at the latest: a fork bomb takes some time to be ended."""
-
-STOP_TIMEOUT_S = 10.0
-"""From SIGTERM to SIGKILL, where the lease allows it; less where it doesn't."""
 
 RELEASE_WITHIN_S = 5.0
 """How long a store that is silent is waited for when all is done: the office is free when its lease ends."""
@@ -67,22 +61,6 @@ class Outcome:
 
     how: Literal["ended", "lost", "held by another", "timed out", "signalled", "ran already"]
     code: int = 0
-
-
-def stop_timeout_for(ttl_s: int, wanted_s: float | None) -> float:
-    """The stop time-out that a lease allows. Raises BadInput, with the arithmetic, when `wanted_s` is more."""
-    guarantee_s = ttl_s / 2
-    most_s = guarantee_s - KILL_MARGIN_S
-    if wanted_s is None:
-        return min(STOP_TIMEOUT_S, most_s)
-    if wanted_s > most_s:
-        needed_s = int(2 * (wanted_s + KILL_MARGIN_S) + 0.999)
-        raise BadInput(
-            f"a lease of {ttl_s} s leaves {most_s:g} s to stop in: half of it is {guarantee_s:g} s, less {KILL_MARGIN_S:g} s "
-            f"for the kill; the stop time-out is {wanted_s:g} s",
-            hint=f"--lease {needed_s}s would do",
-        )
-    return wanted_s
 
 
 class Hold:

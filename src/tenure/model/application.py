@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from tenure.model.layout import Layout
-from tenure.model.records import Application, ApplicationStatus, Request, Settings, Unit, UnitStatus
+from tenure.model.records import Application, ApplicationStatus, Request, Settings, Unit, UnitStatus, Work
 from tenure.model.snapshot import Decoded, Segment
 from tenure.names import LEADER_OFFICE, UnitName
 from tenure.office.keys import OfficeKeys, OfficeView
@@ -64,6 +64,10 @@ class OfficeState:
         self.holder_item = items.get("holder")
         self.last_item = items.get("last")
         self._terms = {key: item for key, item in items.items() if key.startswith("terms/")}
+        self.candidates = _numbered(items, "candidates/")
+        """Of a singleton's office: the units' present keys, by number."""
+        self.works = _numbered(items, "work/")
+        """Of a singleton's office: the keys that say how its process does, by the unit's number."""
 
     @cached_property
     def holder(self) -> Holder | None:
@@ -168,8 +172,15 @@ class ApplicationView:
             last=layout.last(self.name, office),
             terms=layout.terms(self.name, office),
             unit_info=layout.unit_info(unit),
-            present=layout.unit_present(unit),
+            present=layout.unit_present(unit)
+            if office == LEADER_OFFICE
+            else f"{layout.candidates(self.name, office)}{unit.number}",
         )
+
+    def work(self, office: str, number: int) -> Work | None:
+        """How a singleton's process does on the unit of this number, by the word of its agent; None: it hasn't said anything."""
+        item = self.office(office).works.get(number)
+        return None if item is None else self._decoded.record(Work, item)
 
     def office_view(self, unit: UnitName, revision: int, office: str = LEADER_OFFICE) -> OfficeView:
         """What a unit's candidacy is shown at `revision`, the snapshot's."""
@@ -179,8 +190,11 @@ class ApplicationView:
             holder=state.holder_item,
             last=state.last_item,
             unit_info=None if own is None else own.info_item,
-            candidates=self.candidates,
+            candidates=self.candidates if office == LEADER_OFFICE else self._candidates_for(state),
         )
+
+    def _candidates_for(self, state: OfficeState) -> Mapping[str, Item]:
+        return {str(UnitName(self.name, number)): item for number, item in state.candidates.items()}
 
     def _grouped(self, prefix: str) -> dict[str, dict[str, Item]]:
         found: dict[str, dict[str, Item]] = {}
@@ -189,3 +203,8 @@ class ApplicationView:
                 name, _, rest = key[len(prefix) :].partition("/")
                 found.setdefault(name, {})[rest] = item
         return found
+
+
+def _numbered(items: Mapping[str, Item], prefix: str) -> Mapping[int, Item]:
+    found = ((key.removeprefix(prefix), item) for key, item in items.items() if key.startswith(prefix))
+    return {int(name): item for name, item in found if name.isdigit()}

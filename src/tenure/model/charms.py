@@ -18,6 +18,7 @@ from tenure.model.commits import commit_surely
 from tenure.model.layout import Layout
 from tenure.model.metadata import Metadata, read_metadata
 from tenure.model.records import CharmManifest, decode, encode
+from tenure.model.tenure_yaml import SingletonDeclared, read_singletons
 from tenure.store.api import Compare, Item, Put, Store, modified_at
 
 CHUNK_BYTES = 1024 * 1024
@@ -42,6 +43,7 @@ class Charm:
     warnings: tuple[str, ...]
     deposes: bool = False
     """Whether there is a hook leader-deposed: then a guard is needed for each term."""
+    singletons: tuple[SingletonDeclared, ...] = ()
 
 
 def read_charm(folder: Path) -> Charm:
@@ -51,9 +53,11 @@ def read_charm(folder: Path) -> Charm:
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder", hint="give the path of a folder with a metadata.yaml in it")
     metadata = read_metadata(folder)
+    singletons = read_singletons(folder)
     archive = pack(folder)
     deposes = (folder / "hooks" / "leader-deposed").exists()
-    return Charm(metadata, archive, hashlib.sha256(archive).hexdigest(), _warnings(folder, metadata), deposes)
+    digest = hashlib.sha256(archive).hexdigest()
+    return Charm(metadata, archive, digest, _warnings(folder, metadata), deposes, singletons)
 
 
 def pack(folder: Path) -> bytes:

@@ -8,10 +8,12 @@
   apps/<app>/units/<n>/present                on the application's session
   apps/<app>/units/<n>/status
   apps/<app>/units/<n>/state                  what the charm keeps of its unit: state-set
-  apps/<app>/units/<n>/requests/<id>          resolved, transfer, …, with their answers
+  apps/<app>/units/<n>/requests/<id>          resolved, transfer, …, with their answers; exec, is-leader: on the asker's lease
   apps/<app>/offices/<office>/holder          mod revision = the term number; on the application's session
   apps/<app>/offices/<office>/last
   apps/<app>/offices/<office>/terms/<number>  history
+  apps/<app>/offices/<office>/candidates/<n>  of a singleton: who is there for it; on each one's session
+  apps/<app>/offices/<office>/work/<n>        of a singleton: how its process does on a unit; on that one's session
   apps/<app>/settings                         all leader settings, one value
   apps/<app>/status
   offices/<office>/holder, last, terms/…      an office without an application; on its holder's session
@@ -22,6 +24,9 @@
   relations/<id>/unit/<app>/<n>               a unit's databag; that it exists says: in the relation's scope
   ids/<id>                                    landed commits of operators, by their ids
 /tenure.charms/<model>/<digest>/<n>           charm archives in chunks, beside the model so that no mirror holds them
+/tenure.tasks/<model>/<app>/<n>/<id>/         what an exec or is-leader of this id brings, likewise; on the asker's lease
+  state                                       begun by whom, how far, how it ended
+  out/<number>-<stream>                       bytes of output, deleted as they are read
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ from tenure.names import UnitName
 
 ROOT = "/tenure/"
 CHARMS_ROOT = "/tenure.charms/"
+TASKS_ROOT = "/tenure.tasks/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,22 @@ class Layout:
         """One request and its answer."""
         return f"{self.requests(unit)}{request_id}"
 
+    def task(self, unit: UnitName, request_id: str) -> str:
+        """Prefix of what comes of a request that brings more than a word."""
+        return f"{TASKS_ROOT}{self.model}/{unit.application}/{unit.number}/{request_id}/"
+
+    def task_state(self, unit: UnitName, request_id: str) -> str:
+        """How it stands."""
+        return f"{self.task(unit, request_id)}state"
+
+    def task_output(self, unit: UnitName, request_id: str) -> str:
+        """Prefix of the chunks of its output."""
+        return f"{self.task(unit, request_id)}out/"
+
+    def task_chunk(self, unit: UnitName, request_id: str, number: int, stream: str) -> str:
+        """One chunk, counted from 1; they sort in order."""
+        return f"{self.task_output(unit, request_id)}{number:08d}-{stream}"
+
     def office(self, application: str, office: str) -> str:
         """Prefix of an application's office."""
         return f"{self.application(application)}offices/{office}/"
@@ -127,6 +149,14 @@ class Layout:
     def terms(self, application: str, office: str) -> str:
         """Prefix of the office's history."""
         return f"{self.office(application, office)}terms/"
+
+    def candidates(self, application: str, office: str) -> str:
+        """Prefix of the units that are there for a singleton's office, by number."""
+        return f"{self.office(application, office)}candidates/"
+
+    def works(self, application: str, office: str) -> str:
+        """Prefix of what units say of a singleton's process, by number."""
+        return f"{self.office(application, office)}work/"
 
     @property
     def free_offices(self) -> str:

@@ -55,6 +55,8 @@ async def deploy(
     name = check_application(application or charm.metadata.name)
     _check_count(units, least=0)
     _check_lease(store, timing)
+    for declared in charm.singletons:
+        declared.check(timing, store.traits.least_ttl_s, store.traits.most_ttl_s)
     values = options.parse(charm.metadata.options, config or {})
     first, rest = min(units, UNITS_AT_ONCE), max(0, units - UNITS_AT_ONCE)
     await ensure_model(store, layout)
@@ -87,6 +89,7 @@ async def deploy(
             ttl_s=timing.ttl_s,
             guarantee_s=timing.guarantee_s,
             deposes=charm.deposes,
+            singletons={declared.name: declared.singleton for declared in charm.singletons},
         )
         names = tuple(UnitName(name, number) for number in range(start, start + first))
         return Plan(

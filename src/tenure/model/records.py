@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from tenure.errors import StoreBroken
+from tenure.office.timing import Timing
 
 FORMAT = 1
 """The format of a model's keys. A model of a greater format is refused."""
@@ -82,6 +83,62 @@ class Endpoint(Record, frozen=True, kw_only=True):
     interface: str
 
 
+Restart = Literal["always", "on-failure", "never"]
+
+
+class Health(Record, frozen=True, kw_only=True):
+    """How it is told whether a singleton's process is well. Lengths in seconds."""
+
+    command: tuple[str, ...]
+    interval_s: float
+    timeout_s: float
+    failures: int
+    """So many in a row, and the process counts as failed."""
+
+
+class Singleton(Record, frozen=True, kw_only=True):
+    """A process that the charm's `tenure.yaml` wants run on one unit at a time. Lengths in seconds."""
+
+    command: tuple[str, ...]
+    office: str
+    ttl_s: int = 0
+    """The office's lease; 0: the application's."""
+    stop_timeout_s: float | None = None
+    stop_command: tuple[str, ...] = ()
+    user: str = ""
+    """Empty: the agent's own."""
+    environment: dict[str, str] = {}
+    restart: Restart = "always"
+    health: Health | None = None
+    preferred_unit: int | None = None
+    """The number of the unit that comes first when the office is vacant."""
+    failures: int
+    within_s: float
+    """So many failures, with less than so much time between one and the next, and the unit gives the office up."""
+
+    def timing(self, application: Timing) -> Timing:
+        """Its office's, in an application of this timing. Raises BadInput for a lease that can't be kept."""
+        return Timing.for_lease(self.ttl_s) if self.ttl_s else application
+
+    def check(self) -> None:
+        """A process has a command and an office."""
+        if not self.command or not self.office:
+            raise ValueError("a singleton has a command and an office")
+
+
+class Work(Record, frozen=True, kw_only=True):
+    """`apps/<app>/offices/<office>/work/<n>`: what a unit's agent says of the office's process on it."""
+
+    term: int
+    state: Literal["starting", "running", "waiting", "stopping", "done", "failed"]
+    since: str = ""
+    restarts: int = 0
+    """How often the process was run again in this term."""
+    enclosed_by: str = ""
+    """What the kernel keeps the process in."""
+    message: str = ""
+
+
 class Application(Record, frozen=True, kw_only=True):
     """`apps/<app>/info`."""
 
@@ -102,7 +159,14 @@ class Application(Record, frozen=True, kw_only=True):
     guarantee_s: float
     deposes: bool = False
     """Whether the charm has a hook leader-deposed: then each term has a guard."""
+    singletons: dict[str, Singleton] = {}
+    """Name -> what is run on one unit at a time."""
     life: Life = "alive"
+
+    @property
+    def timing(self) -> Timing:
+        """Of the office "leader", and of each that has no lease of its own."""
+        return Timing(self.ttl_s, self.guarantee_s)
 
 
 class Unit(Record, frozen=True, kw_only=True):

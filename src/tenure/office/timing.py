@@ -6,10 +6,18 @@ Lengths are whole nanoseconds (`_ns`) of a clock that differs from any other by 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tenure.clock import NS_PER_S, Instant, ns
-from tenure.defaults import DRIFT, PRINT_WITHIN_S, RENEWALS_PER_TTL, TRANSFER_ANSWER_S
+from tenure.defaults import (
+    DRIFT,
+    KILL_MARGIN_S,
+    PRINT_WITHIN_S,
+    RENEWALS_PER_TTL,
+    STOP_TIMEOUT_S,
+    TRANSFER_ANSWER_S,
+)
 from tenure.errors import BadInput
 
 PRINT_WITHIN_NS = ns(PRINT_WITHIN_S)
@@ -122,3 +130,20 @@ class Timing:
                 hint=f"ask for less than {self.sure_ns(self.ttl_s) / NS_PER_S:g} s",
             )
         return ns(span_s)
+
+    def stop_timeout_s(self, wanted_s: float | None, *, spelled: str) -> float:
+        """How long what runs for an office has to stop before it is killed; None: the default, or what the lease allows.
+
+        Raises BadInput, with the arithmetic, where `wanted_s` is more; `spelled` is how a lease of {} is asked for.
+        """
+        most_s = self.guarantee_s - KILL_MARGIN_S
+        if wanted_s is None:
+            return min(STOP_TIMEOUT_S, most_s)
+        if wanted_s > most_s:
+            needed_s = math.ceil(2 * (wanted_s + KILL_MARGIN_S))
+            raise BadInput(
+                f"a lease of {self.ttl_s} s leaves {most_s:g} s to stop in: its guarantee is {self.guarantee_s:g} s, less "
+                f"{KILL_MARGIN_S:g} s for the kill; the stop time-out is {wanted_s:g} s",
+                hint=f"{spelled.format(needed_s)} would do",
+            )
+        return wanted_s
