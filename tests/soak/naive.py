@@ -1,4 +1,4 @@
-"""A holder without a guard, as one would write it: python -m tests.soak.naive STORE LEASE_S COMMAND…
+"""A holder without a guard, as one would write it: python -m tests.soak.naive STORE LEASE_S OFFICE COMMAND…
 
 Its command ends when its term does, as long as this process is there to see to it. The soak must find it out.
 """
@@ -14,13 +14,13 @@ from tenure.errors import NotLeader
 
 
 async def main() -> None:
-    store, lease_s, *command = sys.argv[1:]
+    store, lease_s, office, *command = sys.argv[1:]
     async with tenure.connect(store) as connection:
         while True:
             try:
-                async with connection.office("x", lease_s=int(lease_s)).hold() as term:
+                async with connection.office(office, lease_s=int(lease_s)).hold() as term:
                     process = await asyncio.create_subprocess_exec(
-                        *command, env={**os.environ, "TENURE_TERM": str(term.number)}
+                        *command, env={**os.environ, "TENURE_TERM": str(term.number), "TENURE_OFFICE": office}
                     )
                     try:
                         await process.wait()
