@@ -20,6 +20,9 @@ class FaultyStore:
         self.fault: Fault = "none"
         self.only_for = ""
         """Lose answers only to commits that put this key."""
+        self.hold: str = ""
+        """A commit that puts this key isn't answered; it lands with `land`."""
+        self.held: list[tuple[Sequence[Compare], Sequence[Write]]] = []
         self.calls: list[str] = []
 
     @property
@@ -37,10 +40,18 @@ class FaultyStore:
         self, when: Sequence[Compare], then: Sequence[Write], otherwise: Sequence[Write] = ()
     ) -> Committed | Refused:
         await self._meet("commit")
+        if self.hold and any(isinstance(write, Put) and write.key == self.hold for write in then):
+            self.held.append((when, then))
+            await asyncio.Event().wait()
         outcome = await self._store.commit(when, then, otherwise)
         if not self.only_for or any(isinstance(write, Put) and write.key == self.only_for for write in then):
             self._lose()
         return outcome
+
+    async def land(self) -> list[Committed | Refused]:
+        """What was held reaches the store at last."""
+        held, self.held, self.hold = self.held, [], ""
+        return [await self._store.commit(when, then) for when, then in held]
 
     def watch(self, prefix: str, after: int) -> AsyncIterator[Batch]:
         return self._store.watch(prefix, after)

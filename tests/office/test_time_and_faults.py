@@ -11,8 +11,9 @@ import pytest
 from tenure.alarm import HeldTime
 from tenure.errors import NotLeader, StoreUnreachable
 from tenure.office.driver.ledger import Ledger
+from tenure.store.api import Delete, Refused, created_at
 from tenure.store.memory import MemoryStore
-from tests.office.agents import HOLDER, SmallAgent
+from tests.office.agents import HOLDER, SmallAgent, keys_of
 from tests.office.faults import FaultyStore
 from tests.waiting import until_async
 
@@ -249,3 +250,31 @@ async def test_whoever_waits_for_an_agent_that_stops_is_told_so(stage: Stage) ->
     with pytest.raises(StoreUnreachable, match="has stopped"):
         await release
     leaving.cancel()
+
+
+async def test_a_present_key_that_lands_after_its_unit_is_removed_lands_nowhere(stage: Stage) -> None:
+    keys = keys_of("web/0")
+    stage.store.hold = keys.present
+    agent = await stage.agent("m0", "web/0", stage.store)
+    await until_async(lambda: stage.store.held)
+    leaving = asyncio.create_task(agent["web/0"].withdraw())
+    for _ in range(8):
+        await stage.pass_time(0.5)
+    await leaving
+    await stage.real.commit([], [Delete(keys.unit_info)])
+    outcomes = await stage.store.land()
+    assert outcomes
+    assert all(isinstance(outcome, Refused) for outcome in outcomes)
+    assert keys.present not in (await stage.real.read(keys.present)).items
+
+
+async def test_a_unit_that_is_gone_is_not_kept_present_and_nothing_is_tried_again_and_again(stage: Stage) -> None:
+    agent = await holder(stage)
+    keys = keys_of("web/0")
+    await stage.real.commit([], [Delete(keys.unit_info), Delete(keys.present)])
+    stage.store.calls.clear()
+    agent.session.keep(keys.present, b"{}", (created_at(keys.unit_info, 1),))
+    await quiet()
+    await stage.pass_time(3)
+    assert stage.store.calls.count("commit") <= 2
+    assert keys.present not in (await stage.real.read(keys.present)).items

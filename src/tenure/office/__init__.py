@@ -30,7 +30,8 @@ A session's life
 `start(now, saved lease or 0)` -> SendGrant or SendRenew. What the world does for each:
 
     SendGrant, SendRenew       call the store; then granted | renewed | refused (LeaseLost) | failed (unreachable, unsure), with `call`
-    SendConfirm                only with confirm_renewals: read the session's own key; then confirmed | failed
+    SendConfirm                only with confirm_renewals: read the session's own key; then confirmed | failed, or
+                               nothing_to_confirm where it has none yet: renew_now once it has
     CloseStream                give the call up; its answer may still be passed on, and is void
     SaveLease(lease or 0)      in the state folder, with ttl and boot id; read back as `saved` by the next start in this boot
     LeaseBegun(lease)          put what is kept (each candidate's present key, machines/<m>) with this lease
@@ -49,7 +50,8 @@ is one (it must be no older than the process's start). What the world does for e
     ReadOffice(call)                    holder, last and unit info at one revision, no older than this instant; then
                                         read | unreachable (that for a lost answer, too)
     SaveEnding, DropEnding              in the state folder; given back as `endings` after a restart in this boot
-    Keep(Present)                       put the present key with the session's lease, now and with each new lease
+    Keep(Present)                       put the present key with the session's lease, once the unit's info is seen and as long as
+                                        that is there (the put compares it), now and with each new lease
     RenewFirst                          session.renew_now
     LeaseGone(lease)                    session.lease_gone
     Answered(ask, Answer)               the answer to `ask(now, ask, ...)`. A yes may be printed until `print_until`, by the

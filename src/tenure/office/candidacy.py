@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from tenure.clock import Instant
 from tenure.office.decisions import (
+    Because,
     Decision,
     Purpose,
     ReadOffice,
@@ -93,8 +94,8 @@ class Candidacy(Term):
             picture.unit_info, picture.candidates = view.unit_info, view.candidates
             if self._endings:
                 self._forget_endings(view)
-            if view.unit_info is not None and not self._unit_created:
-                self._unit_created = view.unit_info.create_revision
+            if view.unit_info is not None and not self.unit_created:
+                self.unit_created = view.unit_info.create_revision
             self._look(now)
             self._advance(now)
         return self._flush()
@@ -200,11 +201,15 @@ class Candidacy(Term):
         self._advance(now)
         return self._flush()
 
-    def release(self, now: Instant, *, at_once: bool = False) -> Sequence[Decision]:
-        """End the term once nothing is owed; `at_once`: whatever is owed. Nothing happens where there is none."""
+    def release(self, now: Instant, *, at_once: bool = False, given_up: bool = False) -> Sequence[Decision]:
+        """End the term once nothing is owed; `at_once`: whatever is owed. Nothing happens where there is none.
+
+        `given_up`: because this unit is not fit for it, as the history will say.
+        """
         self._advance(now)
         if self.state in ("waiting out", "holding"):
-            self._end(now, "released at once" if at_once else "released", at_once=at_once)
+            because: Because = "given up" if given_up else "released at once" if at_once else "released"
+            self._end(now, because, at_once=at_once)
         elif self.state == "ending" and at_once:
             self._break_debts(now)
         return self._flush()

@@ -48,7 +48,6 @@ class Conduct:
         "_how",
         "_landed",
         "_left_read",
-        "_may_end_early",
         "_out",
         "_present_gone",
         "_purpose",
@@ -59,7 +58,6 @@ class Conduct:
         "_transfer_at_once",
         "_transfer_by",
         "_transfer_to",
-        "_unit_created",
         "_wait_until",
         "_wall",
         "_wants_read",
@@ -71,13 +69,16 @@ class Conduct:
         "keys",
         "lease",
         "machine",
+        "may_end_early",
         "number",
         "picture",
         "priority",
+        "promises",
         "session",
         "state",
         "term",
         "unit",
+        "unit_created",
         "work_term",
     )
 
@@ -91,12 +92,16 @@ class Conduct:
         priority: int = 0,
         may_end_early: bool = False,
         guarded: bool = False,
+        promises: bool = True,
         endings: Iterable[Ending] = (),
         wall: Callable[[], str] = lambda: "",
     ) -> None:
-        """`endings`: the verdicts of this boot that the state folder has. `wall`: the time of day as text, for people."""
+        """`endings`: the verdicts of this boot that the state folder has. `wall`: the time of day as text, for people.
+
+        `promises`: whether a forerunner of this process may have answered a question with True.
+        """
         self.session, self.keys, self.unit, self.machine = session, keys, unit, machine
-        self.priority, self.guarded = priority, guarded
+        self.priority, self.guarded, self.promises = priority, guarded, promises
         self.state: State = "watching"
         self.term: int | None = None
         self.number = 0
@@ -108,12 +113,12 @@ class Conduct:
         self.picture = Picture(keys)
         self.work_term = 0
         self._wall = wall
-        self._may_end_early = may_end_early
+        self.may_end_early = may_end_early
         self._guarantee_ns = session.timing.guarantee_ns
         self._endings: dict[int, Ending] = {ending.term: ending for ending in endings}
         self._gone_at: dict[int, int] = {}
         self._first_revision = 0
-        self._unit_created = 0
+        self.unit_created = 0
         self._behind = 0
         self._answered = 0
         self._calls = 0

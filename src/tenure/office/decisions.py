@@ -154,6 +154,7 @@ Because = Literal[
     "withdrawn",
     "crash loop",
     "agent restarted",
+    "given up",
     "released at once",
     "transferred at once",
 ]

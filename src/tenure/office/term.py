@@ -77,7 +77,7 @@ class Term(Conduct):
         if not self._may_claim(now) or self._call or self._wants_read or not self._retry_at.reached(now):
             return
         if self.keys.unit_info and (
-            picture.unit_info is None or picture.unit_info.create_revision != self._unit_created
+            picture.unit_info is None or picture.unit_info.create_revision != self.unit_created
         ):
             return
         ended = picture.number()
@@ -101,7 +101,7 @@ class Term(Conduct):
             me = Holder(unit=self.unit, machine=self.machine, began=self._wall())
             self.state = "claiming"
             ttl_s = self.session.timing.ttl_s
-            self._commit("claim", claim(self.picture, me, lease, ttl_s, may_end_early=self._may_end_early))
+            self._commit("claim", claim(self.picture, me, lease, ttl_s, may_end_early=self.may_end_early))
 
     def _take_up(self, now: Instant) -> None:
         """A key of this unit's, with this session's lease, that is not known of yet: claimed, transferred, or a forerunner's."""
@@ -122,7 +122,8 @@ class Term(Conduct):
             self._wait_until = self._wait_until.later(session.timing.waited_out(now, term.ttl_s))
         forerunners = session.resumed and self.number <= self._first_revision
         if forerunners:
-            self.debts.owe(None, session.timing.owed_after_restart(session.started_at))
+            if self.promises:
+                self.debts.owe(None, session.timing.owed_after_restart(session.started_at))
             if self.guarded and not self.work_term:
                 # Its guard is for the guard's keeper to find, or to follow by another.
                 self.work_term = self.number

@@ -19,8 +19,8 @@ from tenure.office.driver.ledger import Ledger
 from tenure.office.driver.scope import Body, BodyCancelled
 from tenure.office.driver.session import Log, Session
 from tenure.office.keys import OfficeKeys, OfficeView
-from tenure.office.records import encode
-from tenure.store.api import Committed, Compare, Refused, Store, modified_at
+from tenure.office.records import Present, encode
+from tenure.store.api import Committed, Compare, Refused, Store, created_at, modified_at
 
 _STOPPED = "the agent has stopped"
 _NEVER = 1 << 62
@@ -58,6 +58,7 @@ class Candidate:
         self._ticker = Ticker(clock, waiter, self._tasks, machine.wake_in_ns, self._tick)
         self._asks = 0
         self._complaint = ""
+        self._present: Present | None = None
         self._asked: dict[int, asyncio.Future[d.Answer]] = {}
         self._overs: dict[int, list[asyncio.Future[str]]] = {}
         self._transfers: dict[str, asyncio.Future[str]] = {}
@@ -112,7 +113,10 @@ class Candidate:
 
     def saw(self, view: OfficeView) -> None:
         """The mirror shows this."""
+        self.machine.may_end_early = self._store.traits.may_end_early
         self._feed(self.machine.saw(self._clock.now(), view))
+        if self._present is not None:
+            self._keep()
 
     async def is_leader(
         self, span_s: float | None = None, *, debtor: str | None = None, term: int | None = None
@@ -221,9 +225,9 @@ class Candidate:
             if not any(other.term == term for other in self._bodies):
                 self._feed(self.machine.work_gone(self._clock.now(), term))
 
-    def let_go(self) -> None:
-        """Begin to end the term, if there is one; as `release`, which waits for it."""
-        self._feed(self.machine.release(self._clock.now()))
+    def let_go(self, *, given_up: bool = False) -> None:
+        """Begin to end the term, if there is one; as `release`, which waits for it. `given_up`: this unit isn't fit for it."""
+        self._feed(self.machine.release(self._clock.now(), given_up=given_up))
 
     def guard_acknowledged(self, term: int, until: Instant) -> None:
         """The guard of the term will have ended all its work by `until`."""
@@ -292,7 +296,8 @@ class Candidate:
             case d.LeaseGone(lease=lease):
                 self.session.lease_gone(lease)
             case d.Keep(present=present):
-                self.session.keep(self.keys.present, encode(present))
+                self._present = present
+                self._keep()
             case d.Moved():
                 self.session.moved()
             case d.Arm(term=term, until=until):
@@ -322,6 +327,15 @@ class Candidate:
             case d.TransferFailed(to=to, why=why):
                 if (failed := self._transfers.get(to)) is not None and not failed.done():
                     failed.set_result(why)
+
+    def _keep(self) -> None:
+        """Put the present key, once the unit's own record is known: a put that lands late, after the unit is gone, is void."""
+        created = self.machine.unit_created
+        if self._present is None or self._withdrawing is not None or (self.keys.unit_info and not created):
+            return
+        when = (created_at(self.keys.unit_info, created),) if self.keys.unit_info else ()
+        self.session.keep(self.keys.present, encode(self._present), when)
+        self._present = None
 
     def _tell(self) -> None:
         # Later in the loop: what the listener does, or raises, must not come between two decisions.

@@ -73,10 +73,13 @@ class Desk:
         on_change: Callable[[], None],
         guard: Guarding | None = None,
         found: int = 0,
+        promises: bool = True,
+        begin: bool = True,
     ) -> Candidate:
         """The unit's candidacy, from now on; it sees nothing before the first `saw`.
 
         `guard`: who has its terms' work guarded. `found`: the term of which work, or its guard, was found on this host.
+        `promises`: whether questions are ever answered with True for it. `begin`: False, it is no candidate before its own `begin`.
         """
         machine = Candidacy(
             session.machine,
@@ -86,6 +89,7 @@ class Desk:
             priority=priority,
             may_end_early=self._store.traits.may_end_early,
             guarded=guard is not None,
+            promises=promises,
             endings=self._ledger.endings(f"{keys.name} {unit}"),
             wall=self._wall,
         )
@@ -96,7 +100,8 @@ class Desk:
         self._candidates.append(candidate)
         if found:
             candidate.work_found(found)
-        candidate.begin()
+        if begin:
+            candidate.begin()
         return candidate
 
     def hook_finished(self) -> None:

@@ -15,7 +15,7 @@ from tenure.office import session as machine
 from tenure.office.driver.calls import Tasks, Ticker, within
 from tenure.office.driver.ledger import Ledger
 from tenure.office.timing import Timing
-from tenure.store.api import Committed, Delete, Put, Store, modified_at
+from tenure.store.api import Committed, Compare, Delete, Item, Put, Store, modified_at
 
 Log = Callable[..., None]
 
@@ -23,8 +23,8 @@ Log = Callable[..., None]
 class _Kept:
     """A key that is put with each lease: one write to it is under way at a time."""
 
-    def __init__(self, value: bytes) -> None:
-        self.value = value
+    def __init__(self, value: bytes, when: tuple[Compare, ...]) -> None:
+        self.value, self.when = value, when
         self.revision = 0
         self.put: tuple[bytes, int] | None = None
         self.lock = asyncio.Lock()
@@ -103,11 +103,14 @@ class Session:
         """A commit found this lease gone."""
         self.perform(self.machine.lease_gone(self._clock.now(), lease))
 
-    def keep(self, key: str, value: bytes) -> None:
-        """Have `key` with this value for as long as the session has a lease: put now, and again with each new one."""
+    def keep(self, key: str, value: bytes, when: tuple[Compare, ...] = ()) -> None:
+        """Have `key` with this value for as long as the session has a lease: put now, and again with each new one.
+
+        `when`: what must hold of other keys, for good. A put that it fails for is not sent again, and none lands later.
+        """
         kept = self._kept.get(key)
         if kept is None:
-            kept = self._kept[key] = _Kept(value)
+            kept = self._kept[key] = _Kept(value, when)
         kept.value = value
         self._put(key, kept)
 
@@ -241,7 +244,7 @@ class Session:
 
     async def _put_once(self, key: str, kept: _Kept, value: bytes, lease: int) -> None:
         # Compared with what it was, so that a put which lands late lands on nothing newer.
-        when = [modified_at(key, kept.revision)]
+        when = [modified_at(key, kept.revision), *kept.when]
         try:
             outcome = await self._within(self._store.commit(when, [Put(key, value, lease)]))
         except LeaseLost:
@@ -258,9 +261,16 @@ class Session:
             else:
                 item = outcome.current.get(key)
                 kept.revision = item.mod_revision if item else 0
+                if not all(_stands(compare, outcome.current.get(compare.key)) for compare in kept.when):
+                    self._log("not kept any more", session=self.name, key=key)
+                    self._kept.pop(key, None)
 
     async def _pause(self) -> None:
         await self._waiter.until(self._clock.now().after(self.timing.retry_ns))
 
     async def _within(self, call: Coroutine[Any, Any, Any]) -> Any:
         return await within(self._waiter, self._clock.now().after(self.timing.commit_timeout_ns), call)
+
+
+def _stands(compare: Compare, item: Item | None) -> bool:
+    return compare.create_revision == (item.create_revision if item is not None else 0)
