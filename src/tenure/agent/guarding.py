@@ -1,14 +1,9 @@
-"""A unit's terms under guards, so that its charm's hooks/leader-deposed runs in time, whatever becomes of the agent.
-
-In the unit's folder: `guard`, which term's guard was started last, and `guard-verdict`, that guard's own word. Both count
-in the boot in which they were written.
-"""
+"""A unit's terms under guards, so that its charm's hooks/leader-deposed runs in time, whatever becomes of the agent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 import uuid
@@ -16,10 +11,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from tenure.agent.context import HookContext, Place
 from tenure.agent.environment import hook_environment
+from tenure.agent.guard_files import GuardFiles
 from tenure.agent.hook import Hook
 from tenure.agent.host import Host
 from tenure.agent.logs import event
@@ -35,15 +29,6 @@ from tenure.office.driver import Candidate, OfficeKeys, Session, Timing
 HOOK = Hook(kind="leader-deposed")
 
 
-class _Note(msgspec.Struct, frozen=True, kw_only=True):
-    """`guard`: what a successor of this agent must know."""
-
-    boot_id: str
-    term: int
-    context_id: str
-    begun: bool
-
-
 class UnitGuard:
     """The guards of one unit's terms, and what they say."""
 
@@ -54,6 +39,7 @@ class UnitGuard:
         self.told: Callable[[], Mapping[int, Iterable[str]]] = dict
         """The relations that the unit was told of."""
         self._duty = Duty(self)
+        self._files = GuardFiles(host, host.state.unit(name))
         self._context: HookContext | None = None
         self._context_id = ""
         self._log = logging.getLogger(f"unit.{name}.{HOOK.name}")
@@ -61,22 +47,16 @@ class UnitGuard:
 
     def candidate(self, session: Session, keys: OfficeKeys, wake: Callable[[], None]) -> Candidate:
         """The unit's candidacy, with a guard for each term; a forerunner's guard is looked for first."""
-        note, verdict = self._read_note(), self._read_verdict()
-        found, to_follow = 0, False
+        note = self._files.read()
         if note is not None:
             self._context_id = note.context_id
-            if verdict == f"term {note.term} is gone" or not note.begun:
-                self._duty.gone(note.term)
-            else:
-                found = note.term
-                to_follow = not self._duty.find(note.term, str(self._socket))
+        found, dead = self._files.take_up(self._duty, note)
         candidate = self._host.desk.candidate(
             session, keys, str(self._name), on_change=wake, guard=self._duty, found=found
         )
         self._duty.bind(candidate)
-        if to_follow:
+        if dead:
             self._log.warning("the guard of term %d is gone: leader-deposed runs at once", found)
-            end_what_is_left(self._context_id, 0, 0)
             self._duty.follow(found)
         return candidate
 
@@ -85,9 +65,8 @@ class UnitGuard:
     def spec(self, term: int, until: Instant, link: int, second: bool) -> Spec:
         """What the term's guard is told."""
         guarantee_ns, charm = self._timing.guarantee_ns, self._host.state.charm(self._name)
-        self._write_note(term, begun=second)
-        with contextlib.suppress(FileNotFoundError):
-            self._socket.unlink()
+        self._files.make_room()
+        self._files.note(term, self._context_id, begun=second)
         return Spec(
             term=term,
             office=f"{self._name.application}/leader",
@@ -100,8 +79,8 @@ class UnitGuard:
             begun=second,
             hook=[str(charm / "hooks" / HOOK.name)],
             folder=str(charm),
-            verdict=str(self._folder / "guard-verdict"),
-            listen=str(self._socket),
+            verdict=str(self._files.verdict),
+            listen=str(self._files.socket),
             waits=True,
         )
 
@@ -115,12 +94,12 @@ class UnitGuard:
     def output(self, term: int) -> int | None:
         """A file in the unit's folder, which is read into the log when the hook has ended."""
         self._context_id = f"{self._name}-{HOOK.name}-{uuid.uuid4().hex}"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._files.folder.mkdir(parents=True, exist_ok=True)
         return os.open(self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def may_begin(self, term: int) -> None:
         """The term has begun: from now on its end is told."""
-        self._write_note(term, begun=True)
+        self._files.note(term, self._context_id, begun=True)
         self._duty.run(term)
 
     def work_ended(self, term: int, status: int) -> bool:
@@ -203,42 +182,9 @@ class UnitGuard:
             for line in data.decode("utf-8", "replace").splitlines():
                 self._log.debug("%s", line)
 
-    # ---- what a successor must know
-
-    @property
-    def _folder(self) -> Path:
-        return self._host.state.unit(self._name)
-
     @property
     def _output(self) -> Path:
-        return self._folder / "leader-deposed.out"
-
-    @property
-    def _socket(self) -> Path:
-        own = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:16]
-        return self._host.server.path.with_name(f"guard-{own}.sock")
-
-    def _read_note(self) -> _Note | None:
-        try:
-            note = msgspec.json.decode((self._folder / "guard").read_bytes(), type=_Note)
-        except (OSError, msgspec.MsgspecError):
-            return None
-        return note if note.boot_id == self._host.boot_id else None
-
-    def _read_verdict(self) -> str:
-        try:
-            return (self._folder / "guard-verdict").read_text(encoding="utf-8").strip()
-        except OSError:
-            return ""
-
-    def _write_note(self, term: int, *, begun: bool) -> None:
-        # It must outlive the agent, not the host. Where it can't be written, a successor runs the hook once too often,
-        # or finds no guard and leaves the term to its lease.
-        note = _Note(boot_id=self._host.boot_id, term=term, context_id=self._context_id, begun=begun)
-        with contextlib.suppress(OSError):
-            beside = self._folder / "guard.new"
-            beside.write_bytes(msgspec.json.encode(note))
-            beside.replace(self._folder / "guard")
+        return self._files.folder / "leader-deposed.out"
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
