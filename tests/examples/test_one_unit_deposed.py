@@ -70,6 +70,15 @@ def test_with_leader_deposed_never_two_after_a_peaceful_hand_over_however_long_t
 
 
 @pytest.mark.slow
+def test_with_leader_deposed_never_two_when_the_agent_is_ended_in_peace(root: Path, tmp_path: Path) -> None:
+    with service(tmp_path, root / "examples/one-unit-deposed") as it:
+        assert it.world.end(it.leader) == 0
+        it.second_runs()
+        assert not it.overlaps()
+        assert not it.running(it.leader)
+
+
+@pytest.mark.slow
 def test_with_leader_deposed_never_two_when_the_agent_is_killed(root: Path, tmp_path: Path) -> None:
     with service(tmp_path, root / "examples/one-unit-deposed", "linger") as it:
         it.world.kill(it.leader)

@@ -32,6 +32,14 @@ def test_with_hooks_alone_two_run_after_a_peaceful_hand_over_for_as_long_as_the_
         assert it.overlaps()
 
 
+def test_with_hooks_alone_two_run_when_the_agent_is_ended_in_peace(root: Path, tmp_path: Path) -> None:
+    with service(tmp_path, root / "examples/one-unit-hooks") as it:
+        assert it.world.end(it.leader) == 0
+        it.second_runs()
+        assert it.overlaps()
+        assert it.running(it.leader), "and nobody is there to end the first"
+
+
 def test_with_hooks_alone_two_run_when_the_agent_is_killed(root: Path, tmp_path: Path) -> None:
     with service(tmp_path, root / "examples/one-unit-hooks-python") as it:
         it.world.kill(it.leader)
