@@ -10,7 +10,7 @@ from tenure.clock import Clock
 from tenure.errors import BadInput
 from tenure.store.api import Store
 
-SCHEMES = "sqlite:///absolute/path.db or memory://NAME"
+SCHEMES = "sqlite:///absolute/path.db, etcd://host:2379,…/ or memory://NAME"
 
 
 async def open_store(
@@ -32,5 +32,9 @@ async def open_store(
             from tenure.store.sqlite import open_sqlite
 
             return await open_sqlite(url, clock=clock, waiter=waiter, must_exist=must_exist)
+        case "etcd":
+            from tenure.store.etcd import open_etcd
+
+            return await open_etcd(url)
         case _:
             raise BadInput(f'"{url}" is not a store\'s URL', hint=SCHEMES)

@@ -1,0 +1,133 @@
+"""What etcd's and gRPC's errors mean for a caller: whether anything may have happened, and what a person is told.
+
+The texts are those of etcd's `rpctypes/error.go`; a server before 3.5 gives some of them other codes, so texts decide.
+"""
+
+from __future__ import annotations
+
+import re
+
+import grpc
+
+from tenure.errors import BadInput, LeaseLost, StoreBroken, StoreUnreachable, StoreUnsure, TenureError
+
+
+class NewToken(Exception):
+    """The token isn't known to this server any more (it has expired, or the server was restarted): nothing has happened."""
+
+
+class Elsewhere(Exception):
+    """This member couldn't take the call, another one may: nothing has happened. `says`: the reason, for a message."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(says)
+        self.says = says
+
+
+_TOKEN = ("invalid auth token", "revision of auth store is old", "auth token is not provided")
+_NO_QUORUM = (
+    "no leader",
+    "not capable",
+    "too many requests",
+    "member not found",
+    "rpc not supported for learner",
+    "stopped",
+)
+_LOST = ("requested lease not found",)
+
+
+def fault(error: grpc.aio.AioRpcError, endpoint: str, *, writes: bool) -> Exception:
+    """What a failed call means. `writes`: it may have changed something if it arrived."""
+    code, says = error.code(), error.details() or ""
+    own = says.startswith(("etcdserver: ", "auth: "))
+    text = says.partition(": ")[2] if own else says
+    known = _known(text, code)
+    if known is not None:
+        return known
+    if own and any(part in text for part in _NO_QUORUM):
+        return Elsewhere(f"{endpoint} says: {text}")
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED or "timed out" in text:
+        says = f"{endpoint} did not answer in time" if not own else f"{endpoint} says: {text}"
+    elif code == grpc.StatusCode.UNAVAILABLE:
+        says = f"{endpoint}: {shortened(text)}"
+    else:
+        says = f"{endpoint}: {code.name.lower()}: {shortened(text)}"
+    if writes:
+        return StoreUnsure(f"the commit's end is not known: {says}")
+    return Elsewhere(says)
+
+
+def _known(text: str, code: grpc.StatusCode) -> Exception | None:
+    if any(part in text for part in _TOKEN):
+        return NewToken()
+    if any(part in text for part in _LOST):
+        return LeaseLost()
+    if "authentication failed" in text:
+        return BadInput(
+            "etcd does not know this user with this password",
+            hint="look at TENURE_STORE_USER and the file that TENURE_STORE_PASSWORD_FILE names",
+        )
+    if "user name is empty" in text or "user name not found" in text:
+        return BadInput(
+            "etcd asks who is there",
+            hint="set TENURE_STORE_USER and TENURE_STORE_PASSWORD_FILE, or a client certificate",
+        )
+    if "permission denied" in text:
+        return StoreBroken(
+            "etcd does not permit this to the user",
+            hint="nothing was changed; `tenure store init` makes users that may",
+        )
+    if "database space exceeded" in text or "no space" in text:
+        return StoreBroken(
+            "etcd is out of space (its NOSPACE alarm is on): it takes no writes",
+            hint="compact and defragment it, or raise its quota; then `etcdctl alarm disarm`. `tenure doctor` shows how full it is",
+        )
+    if "request is too large" in text or "larger than max" in text:
+        return BadInput(
+            "that is more than etcd takes in one request; nothing was changed",
+            hint="its --max-request-bytes says how much; 1.5 MB if nobody has set it",
+        )
+    if "corrupt" in text and code != grpc.StatusCode.UNAVAILABLE:
+        return StoreBroken(f"etcd says that its data are damaged: {text}", hint="replace the member that is")
+    return None
+
+
+def unreachable(reasons: dict[str, str]) -> TenureError:
+    """Nothing could be done at any endpoint; `reasons` by endpoint."""
+    if any("certificate" in says.lower() or "ssl" in says.lower() for says in reasons.values()):
+        hint = "TENURE_STORE_CA must name who vouches for these very hosts; doubtful certificates are not taken"
+    elif any(" says: " in says for says in reasons.values()):
+        return StoreUnreachable(
+            f"etcd has no quorum: {'; '.join(reasons.values())}",
+            hint="more than half of its members must run and reach each other",
+        )
+    else:
+        hint = "does etcd run there, and with TLS or without as TENURE_STORE_CA says?"
+    return StoreUnreachable(
+        "no endpoint of etcd answers: "
+        + "; ".join(says if name in says else f"{name}: {says}" for name, says in reasons.items()),
+        hint=hint,
+    )
+
+
+def shortened(details: str) -> str:
+    """gRPC's long texts, less what tells a person nothing."""
+    for pattern, says in (
+        (
+            r"(?i)certificate verify failed|CERTIFICATE_VERIFY_FAILED",
+            "its certificate isn't vouched for by TENURE_STORE_CA",
+        ),
+        (r"(?i)hostname verification|peer name .* is not in peer certificate", "its certificate is of another host"),
+        (
+            r"(?i)ssl|handshake|tls",
+            "no TLS connection can be made: does it speak TLS, and want a client's certificate?",
+        ),
+        (r"(?i)connection refused", "connection refused"),
+        (r"(?i)connection reset|socket closed|broken pipe|GOAWAY", "the connection broke"),
+        (r"(?i)name resolution|dns", "the host's name can't be resolved"),
+        (r"(?i)no route to host", "no route to host"),
+        (r"(?i)timed? ?out|deadline", "no answer in time"),
+    ):
+        if re.search(pattern, details):
+            return says
+    return " ".join(details.split())[:200]

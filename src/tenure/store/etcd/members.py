@@ -1,0 +1,122 @@
+"""The members of an etcd: which there are, how each is, and what their versions mean for leases."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from tenure.errors import LeaseLost, TenureError
+from tenure.store.api import Traits
+from tenure.store.checks import WRITES_MAX
+from tenure.store.etcd.address import Address
+from tenure.store.etcd.client import STATUS, Client, Endpoint, Method
+from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
+
+MEMBER_LIST = Method("/etcdserverpb.Cluster/MemberList", pb.MemberListRequest, pb.MemberListResponse)
+ALARM = Method("/etcdserverpb.Maintenance/Alarm", pb.AlarmRequest, pb.AlarmResponse)
+
+LEAST_TTL_S = 5
+"""Five of etcd's default election time-outs: what a change of its leader costs must leave a lease standing."""
+
+MOST_TTL_S = 300
+"""etcd check-points what is left of longer leases, and so may shorten them."""
+
+_KEEPS_LEASES = {(3, 4): 31, (3, 5): 13}
+"""From which patch on a stalled former leader looks whether it still leads before it ends a lease (etcd-io/etcd#16822)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member. What can't be asked is None, and `says` why."""
+
+    name: str
+    number: int
+    client_urls: tuple[str, ...]
+    version: str | None = None
+    leads: bool = False
+    learner: bool = False
+    size_bytes: int = 0
+    used_bytes: int = 0
+    raft_term: int = 0
+    alarms: tuple[str, ...] = ()
+    """NOSPACE, CORRUPT."""
+    says: str = ""
+
+
+async def members(client: Client) -> list[Member]:
+    """All members, each asked itself. Raises StoreUnreachable when none answers, StoreBroken, BadInput."""
+    listed = (await client.call(MEMBER_LIST, pb.MemberListRequest())).members
+    alarms: dict[int, list[str]] = {}
+    try:
+        for one in (await client.call(ALARM, pb.AlarmRequest(action=pb.AlarmRequest.GET))).alarms:
+            alarms.setdefault(one.memberID, []).append(pb.AlarmType.Name(one.alarm))
+    except (TenureError, LeaseLost):
+        pass  # it takes a quorum, and root's rights; what each member says itself is known without
+    return list(await asyncio.gather(*(_ask(client, one, alarms.get(one.ID, [])) for one in listed)))
+
+
+async def traits(client: Client) -> Traits:
+    """What leases are like here: as the oldest version among the members has it. Raises as `members`."""
+    old = [member for member in await members(client) if not keeps_leases(member.version)]
+    return Traits(
+        name="etcd",
+        least_ttl_s=LEAST_TTL_S,
+        most_ttl_s=MOST_TTL_S,
+        may_end_early=bool(old),
+        confirm_renewals=True,
+        max_writes=WRITES_MAX,
+    )
+
+
+def keeps_leases(version: str | None) -> bool:
+    """Whether a member of this version looks before it ends a lease; one that can't be asked is taken for an old one."""
+    parts = (version or "").partition("-")[0].split(".")
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        return False
+    major, minor, patch = (int(part) for part in parts)
+    if (major, minor) >= (3, 6):
+        return True
+    least = _KEEPS_LEASES.get((major, minor))
+    return least is not None and patch >= least
+
+
+async def _ask(client: Client, listed: object, alarms: list[str]) -> Member:
+    name = str(getattr(listed, "name", ""))
+    number = int(getattr(listed, "ID", 0))
+    urls = tuple(getattr(listed, "clientURLs", ()))
+    said = ""
+    for url in urls:
+        where = url.partition("://")[2].rstrip("/")
+        known = next((one for one in client.endpoints if one.name == where), None)
+        endpoint = known or Endpoint(where, Address((where,), client.address.tls))
+        try:
+            status = await client.call_at(endpoint, STATUS, pb.StatusRequest())
+        except TenureError as error:
+            said = error.message
+            continue
+        finally:
+            if known is None:
+                await endpoint.channel.close()
+        if status.header.member_id != number:
+            said = f"{where} is another member"
+            continue
+        return Member(
+            name=name,
+            number=number,
+            client_urls=urls,
+            version=status.version,
+            leads=status.leader == number,
+            learner=status.isLearner,
+            size_bytes=status.dbSize,
+            used_bytes=status.dbSizeInUse,
+            raft_term=status.raftTerm,
+            alarms=tuple(alarms),
+            says="it has no leader" if not status.leader else "",
+        )
+    return Member(
+        name=name or "(not started yet)",
+        number=number,
+        client_urls=urls,
+        alarms=tuple(alarms),
+        says=said or "it tells nobody where it is to be reached",
+    )

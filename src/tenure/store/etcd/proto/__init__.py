@@ -1,0 +1,1 @@
+"""What `make stubs` writes from `tenure_etcd.proto`."""
