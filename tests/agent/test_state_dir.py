@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,17 @@ def test_each_unit_has_a_folder_beside_the_others(tmp_path: Path) -> None:
     assert state.units() == ["unit-web-0"]
     assert state.charm(web) == tmp_path / "agents" / "unit-web-0" / "charm"
     state.close()
+
+
+def test_a_folder_that_takes_nothing_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "m0").mkdir()
+    (tmp_path / "m0" / "desk").write_text("somebody's notes")
+    done = subprocess.run(
+        [sys.executable, "-m", "tenure.agent", f"sqlite://{tmp_path}/tenure.db", "default", "m0", tmp_path / "m0", "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: the state folder {tmp_path}/m0 doesn't take what the agent must remember: ")
+    assert "Traceback" not in done.stderr
