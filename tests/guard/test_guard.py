@@ -153,8 +153,8 @@ def test_a_guard_that_waits_for_a_successor_of_its_parent_is_found_by_its_socket
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
         link.settimeout(10)
         link.connect(path)
-        assert link.recv(4096).startswith(b"armed ")
         assert link.recv(4096) == b"running"
+        assert link.recv(4096).startswith(b"armed ")
         assert witness.is_held()
         link.send(b"end")
         assert link.recv(4096).startswith(b"ending")

@@ -12,7 +12,7 @@ from tenure.agent.logs import event
 from tenure.errors import TenureError
 from tenure.model.records import Request
 from tenure.model.requests import answer, pending, surplus
-from tenure.names import UnitName
+from tenure.names import LEADER_OFFICE, UnitName
 from tenure.office.driver import Candidate
 from tenure.store.api import Item
 
@@ -22,7 +22,10 @@ _log = logging.getLogger("tenure.agent")
 class Asked:
     """Answers one unit's requests, each once. Transfers are asked of the unit that is to lead, and answered by the one that does."""
 
-    def __init__(self, host: Host, unit: UnitName, revision: int, candidate: Candidate) -> None:
+    def __init__(
+        self, host: Host, unit: UnitName, revision: int, candidate: Candidate, office: str = LEADER_OFFICE
+    ) -> None:
+        self._office = office
         self._host = host
         self._unit = unit
         self._revision = revision
@@ -78,6 +81,8 @@ class Asked:
         if not (holds or handing_to) or sight.find(view, self._unit, self._revision) is None:
             return
         for unit, request_id, request in pending(view, self._unit.application, "transfer"):
+            if request.arguments.get("office", LEADER_OFFICE) != self._office:
+                continue
             now = bool(request.arguments.get("now"))
             if request_id not in self._taken and (holds or (now and str(unit.name) == handing_to)):
                 self._taken.add(request_id)
@@ -93,16 +98,20 @@ class Asked:
             to=str(to),
         )
         if to == self._unit:
-            await self._send(item, "done", f"{to} is the leader")
+            await self._send(item, "done", f"{to} {self._holds}")
         elif await self._candidate.transfer(str(to), at_once=now):
             event(
                 _log, f"{self._unit} has handed over to {to}",
                 event="transferred", unit=str(self._unit), to=str(to), term=term,
             )  # fmt: skip
-            await self._send(item, "done", f"{to} is the leader")
+            await self._send(item, "done", f"{to} {self._holds}")
         else:
-            still = f"{self._unit} is the leader still" if self._candidate.term == term else f"term {term} has ended"
+            still = f"{self._unit} {self._holds} still" if self._candidate.term == term else f"term {term} has ended"
             await self._send(item, "refused", f"{to} isn't there, or did not answer within a second: {still}")
+
+    @property
+    def _holds(self) -> str:
+        return "is the leader" if self._office == LEADER_OFFICE else f"holds {self._office}"
 
     def _answer(self, item: Item, state: Literal["done", "refused"], text: str) -> None:
         self._start(self._send(item, state, text))

@@ -58,7 +58,12 @@ class Control:
     async def explain(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """What `unit` does or waits for, and how its candidacy stands."""
         unit = self._unit(request)
-        return {"candidacy": unit.candidate.explain(), "next": self._spelled(unit.next), "running": unit.running}
+        return {
+            "candidacy": unit.candidate.explain(),
+            "singletons": unit.singletons.explain(),
+            "next": self._spelled(unit.next),
+            "running": unit.running,
+        }
 
     async def losses(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """For how many seconds the machines that this agent has seen go have been lost: `machines`, by name."""

@@ -22,6 +22,7 @@ from tenure.agent.host import Host, own_addresses
 from tenure.agent.leftovers import clear_leftovers
 from tenure.agent.processes import Processes
 from tenure.agent.registration import MACHINE_TTL_S, Registration
+from tenure.agent.singletons.unit import Singletons
 from tenure.agent.state_dir import StateDir
 from tenure.agent.tools.install import install_jujud
 from tenure.agent.toolserver import ToolServer, socket_path
@@ -164,6 +165,7 @@ class MachineAgent:
         try:
             timing = Timing(application.info.ttl_s, application.info.guarantee_s)
             session = await desk.session(f"application {application.name}", timing)
+            singletons = await Singletons.begin(self._host, application, name, revision)
         except TenureError as error:
             self._done.add((name, revision))
             _log.error("%s can't be run here: %s", name, error.message)
@@ -171,10 +173,14 @@ class MachineAgent:
         keys = application.office_keys(name)
         if application.info.deposes:
             guard = self._host.guards[name] = UnitGuard(self._host, name, timing)
-            unit = UnitAgent(self._host, name, revision, lambda wake: guard.candidate(session, keys, wake))
+            unit = UnitAgent(self._host, name, revision, lambda wake: guard.candidate(session, keys, wake), singletons)
         else:
             unit = UnitAgent(
-                self._host, name, revision, lambda wake: desk.candidate(session, keys, str(name), on_change=wake)
+                self._host,
+                name,
+                revision,
+                lambda wake: desk.candidate(session, keys, str(name), on_change=wake),
+                singletons,
             )
         task = self._spawn(unit.run())
         task.add_done_callback(lambda _: self._over((name, revision)))
@@ -226,7 +232,8 @@ class MachineAgent:
             run.unit.stop()
         handing_over = self._spawn(self._hand_over(runs))
         again = self._spawn(self._be_asked_again())
-        longest_s = max([MACHINE_TTL_S, *(run.unit.candidate.session.timing.ttl_s for run in runs)])
+        sessions = [one.session for run in runs for one in (run.unit.candidate, *run.unit.singletons.candidates)]
+        longest_s = max([MACHINE_TTL_S, *(session.timing.ttl_s for session in sessions)])
         if isinstance(self._failure, StoreReplaced):
             longest_s = 0  # nothing can be handed over: there is only the work to end
         await asyncio.wait(
@@ -253,7 +260,11 @@ class MachineAgent:
 
     async def _hand_over(self, runs: list[_Run]) -> None:
         # Withdrawn first: a unit that holds nothing must not wait for the hooks of one that does.
-        await asyncio.gather(*(run.unit.candidate.withdraw() for run in runs), *(self._end_unit(run) for run in runs))
+        await asyncio.gather(
+            *(run.unit.candidate.withdraw() for run in runs),
+            *(run.unit.singletons.withdraw() for run in runs),
+            *(self._end_unit(run) for run in runs),
+        )
         await self._host.desk.close(hand_over=True)
 
     async def _end_unit(self, run: _Run) -> None:

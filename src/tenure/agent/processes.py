@@ -22,6 +22,9 @@ from typing import IO
 from tenure.errors import Broken
 
 CONTEXT_VARIABLE = "JUJU_CONTEXT_ID"
+WORK_VARIABLE = "TENURE_WORK"
+"""Marks what runs for an office, which is in no hook's context."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
 
@@ -150,16 +153,19 @@ def own_children() -> list[int]:
 
 
 def context_of(pid: int) -> str | None:
-    """The context id in the environment that the process was started with; None when it can't be told."""
-    start = f"{CONTEXT_VARIABLE}=".encode()
+    """The context id, or the mark, in the environment that the process was started with; None when it can't be told."""
     try:
         environment = (_PROC / str(pid) / "environ").read_bytes()
     except OSError:
         return None
     for entry in environment.split(b"\0"):
-        if entry.startswith(start):
-            return os.fsdecode(entry[len(start) :])
+        name, _, value = entry.partition(b"=")
+        if name in _MARKS:
+            return os.fsdecode(value)
     return None
+
+
+_MARKS = (os.fsencode(CONTEXT_VARIABLE), os.fsencode(WORK_VARIABLE))
 
 
 def started_ticks(pid: int) -> int:
@@ -200,6 +206,11 @@ def end_what_is_left(context_id: str, pid: int, ticks: int) -> int:
                 os.kill(victim, signal.SIGKILL)
         killed |= found
     return len(killed)
+
+
+def anything_left(context_id: str) -> bool:
+    """Whether a process with that context id, or mark, is there yet."""
+    return bool(_left_of(context_id, 0, 0))
 
 
 def _left_of(context_id: str, pid: int, ticks: int) -> set[int]:

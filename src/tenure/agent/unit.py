@@ -20,6 +20,7 @@ from tenure.agent.logs import event
 from tenure.agent.preparation import Prepared, prepare
 from tenure.agent.resolver import Gone, Idle, Next, Resolve, Run, Seen, Skip, Waiting, next_operation
 from tenure.agent.scopes import enter_scope
+from tenure.agent.singletons.unit import Singletons
 from tenure.agent.waking import Waking
 from tenure.clock import ns
 from tenure.defaults import UPDATE_STATUS_S
@@ -54,10 +55,16 @@ class UnitAgent:
     """Runs one unit until it is gone from the model, or the agent ends."""
 
     def __init__(
-        self, host: Host, name: UnitName, revision: int, candidacy: Callable[[Callable[[], None]], Candidate]
+        self,
+        host: Host,
+        name: UnitName,
+        revision: int,
+        candidacy: Callable[[Callable[[], None]], Candidate],
+        singletons: Singletons,
     ) -> None:
         """`revision`: the create revision of the unit's record. `candidacy` begins the one for the office "leader"."""
         self.host = host
+        self.singletons = singletons
         self.name = name
         self.revision = revision
         self.next: Next | None = None
@@ -109,6 +116,7 @@ class UnitAgent:
         application = view.applications.get(self.name.application)
         if application is not None:
             self.candidate.saw(application.office_view(self.name, view.revision))
+        self.singletons.saw(application, view.revision)
         found = sight.find(view, self.name, self.revision)
         if found is not None and found[1].info.life == "dying" and self.candidate.term is None and not self._resigned:
             holder = found[0].office().holder
@@ -143,7 +151,8 @@ class UnitAgent:
             await self._alive.parts.executor.end_running()
 
     def kill_running(self) -> None:
-        """The same, without a moment's grace."""
+        """The same, without a moment's grace; the singletons' processes, too."""
+        self.singletons.kill()
         if self._alive is not None:
             self._alive.parts.executor.kill_running()
 
@@ -169,6 +178,8 @@ class UnitAgent:
         """Do what is next, or wait until something may be; True when the unit is gone."""
         if alive.unsaved is not None:
             await self._save(alive, alive.unsaved)
+        if alive.journal.started and not alive.journal.stopped and alive.journal.boot_id == self.host.boot_id:
+            self.singletons.start()
         self._waking.look()
         alive.asked.look(in_error=alive.journal.failed is not None)
         seen = self._seen(alive)
@@ -197,6 +208,9 @@ class UnitAgent:
         return False
 
     async def _run_next(self, alive: _Alive) -> None:
+        if isinstance(self.next, Run) and self.next.hook.kind == "stop":
+            # Before the hook, which may remove what they need; and before the lock, as they may take their time.
+            await self.singletons.withdraw()
         async with self.host.hook_lock:
             # While the lock was awaited the world has moved: what is next may be something else, or nothing.
             now = self.host.clock.now()
@@ -236,7 +250,7 @@ class UnitAgent:
             await self._alive.parts.executor.close()
         self._log.info("%s leaves the model", self.name)
         while True:
-            await self.candidate.withdraw()
+            await asyncio.gather(self.singletons.withdraw(), self.candidate.withdraw())
             try:
                 await finish_unit(self.host.store, self.host.layout, self.name)
                 break

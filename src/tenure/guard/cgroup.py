@@ -61,6 +61,19 @@ def make() -> Cgroup | None:
     return group
 
 
+def end_orphans() -> bool:
+    """Kill what dead guards beside this process have left in their groups. Whether anything is there yet."""
+    parent = _own_folder()
+    left = False
+    for name in os.listdir(parent) if parent is not None and os.path.isdir(parent) else ():
+        if name.startswith(_NAME) and not os.path.exists(f"/proc/{name[len(_NAME) :]}"):
+            group = Cgroup(f"{parent}/{name}")
+            group.kill()
+            left = left or bool(group.processes())
+            group.remove()
+    return left
+
+
 def _own_folder() -> str | None:
     try:
         with open("/proc/self/cgroup", encoding="utf-8") as file:

@@ -7,7 +7,8 @@ Deadlines are instants, and a delay in one step moves none of the others. Once i
 nothing any more. "None left" is asked of the kernel: the guard is a subreaper, and has no child.
 
 What it hears, a message a packet:             what it says:
-  extend BOOT:RAW    the term is sure until       armed BOOT:RAW HOW   once, before anything else; HOW encloses the work
+  extend BOOT:RAW    the term is sure until       armed BOOT:RAW HOW   once; HOW encloses the work. Before it, to a successor
+                                                                       of who has started it: running, ending WHY
   run                begin the work               held BOOT:RAW        until then all will be gone
   check, uncheck     run the check; kill it       checked STATUS       it has ended, with this wait status
   end                the term ends                ending WHY           it has begun to end; said to every extension, too
@@ -165,11 +166,11 @@ class Guard:
             self.link.close()
         link.setblocking(False)
         self.link = link
-        self._say(f"armed {self.until[0]}:{self.until[1]} {self.how}")
         if self.state == "RUNNING":
             self._say("running")
         elif self.state == "ENDING":
             self._say("ending already")
+        self._say(f"armed {self.until[0]}:{self.until[1]} {self.how}")
 
     def _say(self, message: str) -> None:
         if self.link:
