@@ -32,7 +32,10 @@ class SmallAgent:
         self.clock = clock or KernelClock()
         self.waiter = waiter or Alarm(self.clock)
         self.logged: list[tuple[str, dict[str, Any]]] = []
-        self.desk = Desk(store, self.clock, self.waiter, folder / machine, machine, "boot-1", self._log)
+        self.folder = folder / machine
+        (folder / "run").mkdir(exist_ok=True)
+        self.beside = folder / "run" / f"{machine}.desk"
+        self.desk = Desk(store, self.clock, self.waiter, self.folder, machine, "boot-1", self._log, beside=self.beside)
         self.candidates: dict[str, Candidate] = {}
         self.changes: list[tuple[str, int | None]] = []
         self.session: Session

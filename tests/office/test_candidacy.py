@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -13,7 +15,7 @@ from tenure.office.keys import OfficeView
 from tenure.office.records import Holder, Last, Present, encode
 from tenure.office.session import Session
 from tenure.office.timing import Timing
-from tenure.store.api import Delete, Item, Put
+from tenure.store.api import Delete, Item, Put, absent
 from tests.office.world import HOLDER, LAST, TERMS, World, keys_of
 
 
@@ -202,3 +204,63 @@ def test_one_write_to_a_key_is_under_way_at_a_time_or_the_process_ends() -> None
     candidacy._commit("claim", ((), ()))
     with pytest.raises(Broken):
         candidacy._commit("claim", ((), ()))
+
+
+PAUSED = "web/paused"
+
+
+def pausable(session: Session, unit: str) -> Candidacy:
+    candidacy = Candidacy(session, replace(keys_of(unit), paused=PAUSED), unit, "m0")
+    candidacy.begin(at(0))
+    return candidacy
+
+
+def paused(unit: str, revision: int) -> OfficeView:
+    return replace(vacant(unit, revision), paused=Item(PAUSED, b"{}", 8, 8, 1, 0))
+
+
+def test_while_an_office_is_paused_nobody_claims_it_and_after_that_somebody_does() -> None:
+    candidacy = pausable(alive_session(), "web/0")
+    assert commits(candidacy.saw(at(0), paused("web/0", 9))) == []
+    assert commits(candidacy.tick(at(5))) == []
+    assert [commit.purpose for commit in commits(candidacy.saw(at(6), vacant("web/0", 11)))] == ["claim"]
+
+
+def test_a_claim_lands_only_where_there_is_no_pause_and_isnt_sent_again_when_it_has_met_one() -> None:
+    candidacy = pausable(alive_session(), "web/0")
+    [claim] = commits(candidacy.saw(at(0), vacant("web/0", 7)))
+    assert absent(PAUSED) in claim.when
+    met: dict[str, Item | None] = dict.fromkeys((HOLDER, LAST))
+    refused = candidacy.refused(at(1), claim.call, 9, {**met, PAUSED: Item(PAUSED, b"{}", 8, 8, 1, 0)})
+    assert commits(refused) == []
+    assert commits(candidacy.tick(at(2))) == []
+
+
+def test_who_stands_in_line_when_the_pause_comes_leaves_the_line() -> None:
+    candidacy = pausable(alive_session(), "web/0")
+    first = encode(Present(machine="m1", ttl_s=60, priority=7))
+    others = {"web/1": Item(keys_of("web/1").present, first, 3, 3, 1, 9)}
+    assert commits(candidacy.saw(at(0), replace(vacant("web/0", 7), candidates=others))) == []
+    assert candidacy.wake_in_ns(at(0)) is not None
+    candidacy.saw(at(0.001), paused("web/0", 8))
+    assert commits(candidacy.tick(at(5))) == []
+    assert candidacy.state == "watching"
+    assert candidacy.wake_in_ns(at(5)) is None
+
+
+def test_the_holder_of_a_paused_office_holds_it_on() -> None:
+    candidacy = pausable(alive_session(), "web/0")
+    candidacy.saw(at(0), vacant("web/0", 7))
+    candidacy.committed(at(0), 1, 10)
+    holder = item(HOLDER, Holder(unit="web/0", machine="m0"), 10, lease=7)
+    candidacy.saw(at(1), replace(paused("web/0", 12), holder=holder))
+    assert (candidacy.state, candidacy.term) == ("holding", 10)
+
+
+def test_a_new_priority_is_told_to_the_others_and_takes_no_office_away() -> None:
+    candidacy = elected(alive_session(), "web/0")
+    [told] = candidacy.prefer(at(1), 5)
+    assert isinstance(told, d.Keep)
+    assert told.present.priority == 5
+    assert candidacy.term == 10
+    assert candidacy.prefer(at(2), 5) == ()

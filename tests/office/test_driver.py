@@ -13,7 +13,7 @@ import pytest
 from tenure.errors import BadInput, NotLeader
 from tenure.store import open_store
 from tenure.store.api import Delete, Store
-from tests.office.agents import HOLDER, LAST, PREFIX, TERMS, SmallAgent
+from tests.office.agents import HOLDER, LAST, PREFIX, TERMS, SmallAgent, keys_of
 from tests.waiting import until_async
 
 Opener = Callable[[], Awaitable[Store]]
@@ -264,5 +264,20 @@ async def test_a_scope_that_ends_by_itself_leaves_the_term_alone(opened: Opener,
     async with first["web/0"].scope() as term:
         pass
     assert first["web/0"].term == term
+    await first.stop()
+    await second.stop()
+
+
+async def test_who_has_withdrawn_may_come_back_and_is_a_candidate_like_any_other(
+    opened: Opener, tmp_path: Path
+) -> None:
+    first, second = await two(opened, tmp_path)
+    await first["web/0"].withdraw()
+    await until_async(lambda: second["web/1"].term)
+    assert keys_of("web/0").present not in (await first.store.read(PREFIX)).items
+    await first["web/0"].come_back()
+    await until_async(lambda: "web/0" in second["web/1"].machine.picture.candidates)
+    assert await second["web/1"].transfer("web/0") is True
+    await until_async(lambda: first["web/0"].term)
     await first.stop()
     await second.stop()

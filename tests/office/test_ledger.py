@@ -54,3 +54,69 @@ def test_starts_are_counted_until_a_hook_has_finished(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_as_good_as_none(tmp_path: Path) -> None:
     (tmp_path / "desk.json").write_bytes(b'{"boot_id": "boot-1", "sess')
     assert Ledger(tmp_path, "boot-1").lease("web", 60) == 0
+
+
+def saved(tmp_path: Path) -> bytes:
+    return (tmp_path / "desk.json").read_bytes()
+
+
+def put_back(tmp_path: Path, copy: bytes) -> None:
+    (tmp_path / "desk.json").write_bytes(copy)
+
+
+def test_an_older_copy_that_is_put_back_is_as_good_as_none(tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    ledger = Ledger(tmp_path, "boot-1", beside)
+    ledger.save_lease("web", 60, 3)
+    copy = saved(tmp_path)
+    ledger.save_ending("c", ENDING)
+    put_back(tmp_path, copy)
+    again = Ledger(tmp_path, "boot-1", beside)
+    assert (again.outdated, again.lease("web", 60)) == (True, 0)
+
+
+def test_a_copy_stays_an_older_one_whatever_is_saved_after_it(tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    ledger = Ledger(tmp_path, "boot-1", beside)
+    ledger.save_lease("web", 60, 3)
+    copy = saved(tmp_path)
+    for lease in range(4, 8):
+        ledger.save_lease("web", 60, lease)
+        assert Ledger(tmp_path, "boot-1", beside).lease("web", 60) == lease
+        put_back(tmp_path, copy)
+        ledger = Ledger(tmp_path, "boot-1", beside)
+        assert (ledger.outdated, ledger.lease("web", 60)) == (True, 0)
+
+
+def test_the_newest_state_is_taken_up_and_one_that_nothing_vouches_for_is_not(tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    Ledger(tmp_path, "boot-1", beside).save_lease("web", 60, 3)
+    assert Ledger(tmp_path, "boot-1", beside).lease("web", 60) == 3
+    beside.unlink()
+    assert Ledger(tmp_path, "boot-1", beside).lease("web", 60) == 0
+
+
+def test_what_was_saved_by_a_tenure_that_did_not_count_is_taken_up(tmp_path: Path) -> None:
+    put_back(tmp_path, b'{"boot_id": "boot-1", "sessions": {"web": {"lease": 3, "ttl_s": 60}}}')
+    assert Ledger(tmp_path, "boot-1", tmp_path / "beside").lease("web", 60) == 3
+
+
+def test_a_copy_of_what_was_saved_before_a_disk_took_nothing_more_is_an_older_one(tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    ledger = Ledger(tmp_path, "boot-1", beside)
+    ledger.save_lease("web", 60, 3)
+    copy = saved(tmp_path)
+    (tmp_path / "desk.new").mkdir()  # nothing can be written there
+    ledger.save_ending("c", ENDING)
+    assert not (tmp_path / "desk.json").exists()
+    put_back(tmp_path, copy)
+    assert Ledger(tmp_path, "boot-1", beside).outdated
+
+
+def test_a_file_beside_of_another_boot_says_nothing(tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    Ledger(tmp_path, "boot-1", beside).save_lease("web", 60, 3)
+    other = Ledger(tmp_path, "boot-2", beside)
+    assert (other.outdated, other.lease("web", 60)) == (False, 0)
+    other.save_lease("web", 60, 4)
+    assert Ledger(tmp_path, "boot-2", beside).lease("web", 60) == 4

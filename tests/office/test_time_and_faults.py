@@ -278,3 +278,28 @@ async def test_a_unit_that_is_gone_is_not_kept_present_and_nothing_is_tried_agai
     await stage.pass_time(3)
     assert stage.store.calls.count("commit") <= 2
     assert keys.present not in (await stage.real.read(keys.present)).items
+
+
+@pytest.mark.parametrize("living", [False, True], ids=["under a restarted agent", "under a living agent"])
+async def test_a_deposed_term_is_not_taken_up_again_from_an_older_copy_of_the_state_folder(
+    stage: Stage, living: bool
+) -> None:
+    agent = await holder(stage)
+    desk = agent.folder / "desk.json"
+    copy, term = desk.read_bytes(), agent["web/0"].term
+    stage.store.fault = "silent"
+    await stage.renewing(31)
+    assert agent["web/0"].explain()["because"] == "renewal overdue"
+    if living:
+        desk.write_bytes(copy)
+    await agent.stop()
+    desk.write_bytes(copy)
+    stage.store.fault = "none"
+    again = await stage.agent("m0", "web/0", stage.store)
+    await until_async(lambda: again.session.lease)
+    await stage.renewing(5)
+    assert (await stage.real.read(HOLDER)).items[HOLDER].mod_revision == term, "its lease lasts"
+    assert again["web/0"].term is None
+    assert (await again["web/0"].is_leader(1.0)).verdict == "no"
+    await stage.renewing(40)
+    assert again["web/0"].term not in (None, term), "a new term, once that lease has run out"

@@ -317,7 +317,10 @@ async def serve(options: Options) -> int:
         clock = KernelClock()
         alarm = Alarm(clock)
         closing.callback(alarm.close)
-        desk = Desk(store, clock, alarm, state.desk, options.machine, boot_id(), _desk_log(clock), wall=now_text)
+        desk = Desk(
+            store, clock, alarm, state.desk, options.machine, boot_id(), _desk_log(clock), wall=now_text,
+            beside=socket_path(options.machine, state.path).with_suffix(".desk"),
+        )  # fmt: skip
         server = ToolServer(socket_path(options.machine, state.path))
         addresses = own_addresses()
         record = Machine(

@@ -91,7 +91,7 @@ class Candidacy(Term):
             if not self._first_revision:
                 self._first_revision = view.revision
             picture.revision, picture.holder, picture.last = view.revision, view.holder, view.last
-            picture.unit_info, picture.candidates = view.unit_info, view.candidates
+            picture.unit_info, picture.candidates, picture.paused = view.unit_info, view.candidates, view.paused
             if self._endings:
                 self._forget_endings(view)
             if view.unit_info is not None and not self.unit_created:
@@ -182,6 +182,14 @@ class Candidacy(Term):
         self._present_gone = self._left_read = False
         self._keep()
         self._advance(now)
+        return self._flush()
+
+    def prefer(self, now: Instant, priority: int) -> Sequence[Decision]:
+        """Stand in line by this priority from now on. Whoever holds the office keeps it."""
+        if priority != self.priority:
+            self.priority = priority
+            if self.candidate:
+                self._keep()
         return self._flush()
 
     def ask(

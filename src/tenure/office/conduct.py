@@ -233,6 +233,7 @@ class Conduct:
             picture.holder = current.get(keys.holder, picture.holder)
             picture.last = current.get(keys.last, picture.last)
             picture.unit_info = current.get(keys.unit_info, picture.unit_info)
+            picture.paused = current.get(keys.paused, picture.paused)
 
     def _paint_own(self, revision: int) -> None:
         self._landed = revision

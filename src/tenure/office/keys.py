@@ -22,6 +22,8 @@ class OfficeKeys:
     """The candidate's own info key; empty for a candidate that no record stands for."""
     present: str
     """The candidate's own present key."""
+    paused: str = ""
+    """While this key exists nobody claims the office; empty where no such key is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,4 @@ class OfficeView:
     unit_info: Item | None
     candidates: Mapping[str, Item]
     """Present keys by unit's name."""
+    paused: Item | None = None

@@ -57,11 +57,14 @@ class Term(Conduct):
         last = picture.last
         if last is None or last.mod_revision == self._answered:
             return
-        if picture.said().successor == self.unit and self._may_claim(now):
+        if picture.said().successor == self.unit and self._may_succeed(now):
             self._answered = last.mod_revision
             self._keep()
 
     def _may_claim(self, now: Instant) -> bool:
+        return self.picture.paused is None and self._may_succeed(now)
+
+    def _may_succeed(self, now: Instant) -> bool:
         return (
             self.candidate
             and self._host_is_clean()
@@ -71,7 +74,7 @@ class Term(Conduct):
 
     def _queue(self, now: Instant) -> None:
         """The office is vacant: take a place in the line of succession, the first claims at once. Not without an
-        info key of its own, a lease that is sure for the guarantee, and a clean host.
+        info key of its own, a lease that is sure for the guarantee, and a clean host; nor while claims are paused.
         """
         picture = self.picture
         if not self._may_claim(now) or self._call or self._wants_read or not self._retry_at.reached(now):

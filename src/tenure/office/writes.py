@@ -35,6 +35,7 @@ class Picture:
     holder: Item | None = None
     last: Item | None = None
     unit_info: Item | None = None
+    paused: Item | None = None
     candidates: Mapping[str, Item] = field(default_factory=dict)
     _said_by: Item | None = None
     _said: Last = field(default_factory=Last)
@@ -74,7 +75,8 @@ def read(kind: type[R], item: Item | None) -> R | None:
 
 
 def claim(picture: Picture, me: Holder, lease: int, ttl_s: int, *, may_end_early: bool) -> Transaction:
-    """Take a vacant office: nobody holds it, nothing has happened to it meanwhile, and the unit still is the one we know.
+    """Take a vacant office: nobody holds it, nothing has happened to it meanwhile, the unit still is the one we know, and
+    claims are not paused: none lands after a pause.
 
     A term that has ended without a word is entered in the history; where a lease may have ended before its time, it is
     also named as one to be waited out. Where leases end in time, the vacancy itself says that it is over.
@@ -83,6 +85,8 @@ def claim(picture: Picture, me: Holder, lease: int, ttl_s: int, *, may_end_early
     when = [absent(keys.holder), modified_at(keys.last, picture.last.mod_revision if picture.last else 0)]
     if keys.unit_info:
         when.append(created_at(keys.unit_info, picture.unit_info.create_revision if picture.unit_info else 0))
+    if keys.paused:
+        when.append(absent(keys.paused))
     number, unclean, history = picture.number(), said.unclean, said.history
     then: list[Write] = [Put(keys.holder, encode(me), lease)]
     if number and not said.how:

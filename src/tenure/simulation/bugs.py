@@ -252,6 +252,17 @@ class _GivesUpOverWork(Candidacy):
         super()._give_up_when_free(now)
 
 
+class _ClaimsOverWork(Candidacy):
+    __slots__ = ()
+
+    def _host_is_clean(self) -> bool:
+        return True
+
+    def _rest_when_clean(self, now: Instant) -> None:
+        self.state = "watching"
+        self._look(now)
+
+
 class _NeverClaims(Candidacy):
     __slots__ = ()
 
@@ -354,6 +365,16 @@ BUGS = {
             "gives-up-over-work",
             "a guarded term ends once its guard has seen everything gone",
             candidacy=_GivesUpOverWork,
+        ),
+        _bug(
+            "deposes-too-late",
+            "leader-deposed starts at least `guarantee - renew_every` before anyone else can hold the office",
+            deposes_at=0.5,
+        ),
+        _bug(
+            "claims-over-work",
+            "while anything of a former term is left on a host, no unit of it is a candidate",
+            candidacy=_ClaimsOverWork,
         ),
         _bug(
             "never-claims",

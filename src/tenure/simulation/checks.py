@@ -32,6 +32,8 @@ SCOPE = "promise 5, what runs on a term is gone before it ends"
 OWN_SESSION = "promise 7, nobody but the holder's session takes an office away"
 FINAL = "a term that is over is never believed in again"
 GROWS = "a term's number never goes back"
+DEPOSED = "promise 4, leader-deposed on time"
+CLEAN = "while anything of a former term is left on a host, no unit of it is a candidate"
 PRESENT = "a transfer is to a unit that is present"
 PROGRESS = "progress"
 
@@ -94,6 +96,7 @@ class Checks:
             raise Violation(ONE_HOLDER, f"{seat.unit} believes in term {term} of {office.name}, which is over")
         if seat.believes():
             self._no_work_left(office, term)
+        self._clean(seat.agent, office, term)
         watch.believers[seat] = term
         if len(watch.believers) > 1:
             self._loop.crowded[office] = lambda: self._one_believer(office)
@@ -144,6 +147,8 @@ class Checks:
             if not self._early:
                 self._no_work_left(office, new.mod_revision)
         if old is None:
+            if new is not None:
+                self._claimed(office, new)
             return
         if new is not None:
             self._there(office, new)
@@ -155,6 +160,8 @@ class Checks:
             raise Violation(OWN_SESSION, f"{cause.what} takes {office.name} from term {term} with another lease")
         if term in watch.excused or ended_early:
             return
+        if cause is LEASE_ENDED:
+            self._deposed_in_time(office, term)
         if watch.debt_term == term:
             self._paid(office, watch, term, cause)
         for seat, believed in watch.believers.items():
@@ -247,7 +254,38 @@ class Checks:
             raise Violation(FENCED, f"write {place} of term {term} of {office.name} lands over write {watch.write}")
         watch.write_term, watch.write = term, place
 
+    # ---- promise 4
+
+    def _deposed_in_time(self, office: Office, term: int) -> None:
+        """The lease has run out by itself: leader-deposed had the guarantee less a renewal's interval, wherever there was a guard."""
+        for agent in self.agents:
+            guard = agent.guards.of(office.name, term)
+            if guard is None or not guard.worked or not guard.whole or agent.host.clock.asleep:
+                continue
+            timing = office.application.timing
+            due_ns = int((timing.guarantee_ns - timing.renew_every_ns) * (1 - timing.drift))
+            had_ns = self._loop.now - guard.began_ns if guard.began_ns else 0
+            if had_ns < due_ns:
+                raise Violation(
+                    DEPOSED,
+                    f"leader-deposed of term {term} of {office.name} had {had_ns / NS_PER_S:.3f} s before the lease's end, "
+                    f"not {due_ns / NS_PER_S:.3f} s",
+                )
+
     # ---- promise 5
+
+    def _claimed(self, office: Office, new: Item) -> None:
+        unit = decode(Holder, new).unit
+        for agent in self.agents:
+            if agent.units.get(office.application.name) == unit:
+                self._clean(agent, office, new.mod_revision)
+
+    def _clean(self, agent: Agent, office: Office, term: int) -> None:
+        guard = agent.guards.working(office.name, term)
+        if guard is not None:
+            raise Violation(
+                CLEAN, f"{agent.name} begins term {term} of {office.name}, and term {guard.term} is worked for there"
+            )
 
     def work_begun(self, seat: Seat, term: int) -> None:
         """Something runs for the length of the term."""

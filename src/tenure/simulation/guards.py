@@ -20,13 +20,32 @@ Key = tuple[str, str]
 
 
 class Guard:
-    """One term's guard. `armed` until it begins to end the term, and `gone` once nothing of the term is left."""
+    """One term's guard. `armed` until it begins to end the term, and `gone` once nothing of the term is left.
 
-    __slots__ = ("boot", "ending", "gone", "held", "key", "stopped", "term", "timer", "until", "working")
+    `began_ns`: when leader-deposed has begun; `whole`: nothing has happened to it, nor has its host slept.
+    """
+
+    __slots__ = (
+        "began_ns",
+        "boot",
+        "ending",
+        "gone",
+        "held",
+        "key",
+        "stopped",
+        "term",
+        "timer",
+        "until",
+        "whole",
+        "worked",
+        "working",
+    )
 
     def __init__(self, key: Key, term: int, until: Instant, boot: int) -> None:
         self.key, self.term, self.until, self.boot = key, term, until, boot
-        self.ending = self.gone = self.working = False
+        self.ending = self.gone = self.working = self.worked = False
+        self.whole = True
+        self.began_ns = 0
         self.stopped = 0
         self.timer = 0
         self.held: list[Callable[[], None]] = []
@@ -38,6 +57,8 @@ class Guards:
     def __init__(self, world: World, agent: Agent) -> None:
         self._world, self._agent, self._loop = world, agent, world.loop
         self._guards: dict[Key, Guard] = {}
+        self._followed: list[Guard] = []
+        """Those whose unit has another by now, though something of their term is left."""
 
     # ---- what the agent asks for
 
@@ -49,6 +70,7 @@ class Guards:
         if guard.stopped:
             # Killed first, and followed by a second one, which runs leader-deposed.
             self._kill(guard)
+            guard.whole = False
             guard.gone = False
             guard.ending = True
             self._end(guard, 0)
@@ -59,6 +81,8 @@ class Guards:
         key = (seat.unit, seat.office.name)
         guard = self._guards.get(key)
         if guard is None or guard.term < term:
+            if guard is not None and guard.working:
+                self._followed.append(guard)
             guard = self._guards[key] = Guard(key, term, until, self._agent.host.boot)
             self._plan(guard)
             self._tell(key, START_NS, "guard_acknowledged", term, until)
@@ -73,7 +97,7 @@ class Guards:
         """The workload begins, if the guard is there to end it."""
         guard = self._guards.get((seat.unit, seat.office.name))
         if guard is not None and guard.term == term and not guard.ending and not guard.gone:
-            guard.working = True
+            guard.working = guard.worked = True
 
     def end_work(self, seat: Seat, term: int, deadline: Instant | None) -> None:
         """leader-deposed, and the end of the workload; no later than the deadline, and `work_gone` is said."""
@@ -102,6 +126,7 @@ class Guards:
     def kill(self, guard: Guard) -> None:
         """SIGKILL: the workload's init dies with its guard, and the agent sees it."""
         self._kill(guard)
+        guard.whole = False
         self._tell(guard.key, ANSWER_NS, "guard_gone", guard.term)
         # A second one runs leader-deposed, and says when nothing is left.
         self._tell(guard.key, START_NS, "work_gone", guard.term)
@@ -109,6 +134,7 @@ class Guards:
     def stop(self, guard: Guard) -> None:
         """SIGSTOP; the kernel's own timer goes on."""
         guard.stopped += 1
+        guard.whole = False
 
     def go_on(self, guard: Guard) -> None:
         """SIGCONT."""
@@ -128,11 +154,24 @@ class Guards:
     def reboot(self) -> None:
         """Nothing is left."""
         self._guards.clear()
+        self._followed.clear()
+
+    def slept(self) -> None:
+        """The host is suspended."""
+        for guard in self._guards.values():
+            guard.whole = False
 
     def working(self, office: str, but: int) -> Guard | None:
         """Something that runs on a term of this office other than `but`."""
-        for guard in self._guards.values():
+        for guard in (*self._guards.values(), *self._followed):
             if guard.working and guard.key[1] == office and guard.term != but:
+                return guard
+        return None
+
+    def of(self, office: str, term: int) -> Guard | None:
+        """The guard of this term, if it is one of this machine's."""
+        for guard in self._guards.values():
+            if guard.key[1] == office and guard.term == term:
                 return guard
         return None
 
@@ -171,7 +210,7 @@ class Guards:
             self._kill(guard)
             self._tell(guard.key, START_NS, "work_gone", guard.term)
             return
-        if not guard.stopped and not guard.ending and guard.until.left_ns(now) < self._guarantee_ns(guard):
+        if not guard.stopped and not guard.ending and guard.until.left_ns(now) <= self._guarantee_ns(guard):
             loop.counts["guard ends a term"] += 1
             self._end(guard, 0)
         self._plan(guard)
@@ -179,6 +218,7 @@ class Guards:
     def _end(self, guard: Guard, within_ns: int) -> None:
         """leader-deposed begins, and the workload is told to end: all is gone some time, or at once."""
         guard.ending = True
+        guard.began_ns = guard.began_ns or self._loop.now
         takes_ns = within_ns or self._loop.around(400_000_000)
         self._loop.at(self._loop.now + takes_ns, self._ended, guard)
         self._plan(guard)
@@ -197,9 +237,9 @@ class Guards:
 
     def _guarantee_ns(self, guard: Guard) -> int:
         # A little later than the agent would see to it itself.
-        for index, application in enumerate(self._world.server.applications):
+        for application in self._world.server.applications:
             if guard.key[0].startswith(f"{application.name}/"):
-                return int(self._world.scenario.timings[index].guarantee_ns * 0.95)
+                return int(application.timing.guarantee_ns * self._world.machines.deposes_at)
         return 0
 
     def _tell(self, key: Key, after_ns: int, what: str, *args: object) -> None:

@@ -35,6 +35,7 @@ class Host:
         if not self.clock.asleep:
             self.clock.sleep(self._loop.now)
             for agent in self.agents:
+                agent.guards.slept()
                 agent.stop()
 
     def wake(self, boot: int) -> None:

@@ -42,6 +42,8 @@ class Machines:
     """An end on purpose waits for what runs on the term."""
     drift: float = DRIFT
     """What the timing allows for."""
+    deposes_at: float = 0.95
+    """At which part of the guarantee a guard begins to end its term: a little later than the agent would see to it."""
     waits_out: bool = True
     """Where leases may end early, an unclean term is waited out."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenure.errors import LeaseLost
 from tenure.office.keys import OfficeKeys
+from tenure.office.timing import Timing
 from tenure.simulation.loop import Loop
 from tenure.simulation.members import Members
 from tenure.simulation.network import Network
@@ -51,10 +52,10 @@ class Office:
 class Application:
     """An application: its units, as the store has them, and its offices."""
 
-    __slots__ = ("infos", "name", "offices", "presents", "units")
+    __slots__ = ("infos", "name", "offices", "presents", "timing", "units")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, timing: Timing) -> None:
+        self.name, self.timing = name, timing
         self.offices: list[Office] = []
         self.infos: dict[str, Item] = {}
         self.presents: dict[str, Item] = {}
@@ -90,6 +91,7 @@ class Server:
     def __init__(self, loop: Loop, network: Network, scenario: Scenario) -> None:
         self.loop, self.network = loop, network
         self.rate = scenario.rates[-1]
+        self._timings = scenario.timings
         self.silent = 0
         self.stalled = 0
         self.checks: Checks
@@ -114,7 +116,7 @@ class Server:
 
     def add(self, name: str, offices: Sequence[str]) -> Application:
         """A new application."""
-        application = Application(name)
+        application = Application(name, self._timings[len(self.applications)])
         for office_name in offices:
             office = Office(office_name, application)
             application.offices.append(office)

@@ -111,6 +111,10 @@ class Candidate:
         """Be a candidate."""
         self._feed(self.machine.begin(self._clock.now()))
 
+    def prefer(self, priority: int) -> None:
+        """Stand in line by this priority from now on: the greater comes first at the next vacancy."""
+        self._feed(self.machine.prefer(self._clock.now(), priority))
+
     def saw(self, view: OfficeView) -> None:
         """The mirror shows this."""
         self.machine.may_end_early = self._store.traits.may_end_early
@@ -187,6 +191,13 @@ class Candidate:
         if self._withdrawing is None:
             self._withdrawing = self._tasks.start(self._withdraw())
         await asyncio.shield(self._withdrawing)
+
+    async def come_back(self) -> None:
+        """Be a candidate again after `withdraw`, once that has come to its end."""
+        if self._withdrawing is not None:
+            await asyncio.shield(self._withdrawing)
+            self._withdrawing = None
+            self.begin()
 
     async def _withdraw(self) -> None:
         self._feed(self.machine.withdraw(self._clock.now()))

@@ -38,11 +38,18 @@ class Desk:
         log: Log,
         *,
         wall: Callable[[], str] = lambda: "",
+        beside: Path | None = None,
     ) -> None:
-        """`wall`: the time of day as text, for the history. Raises OSError where the folder can't be written."""
+        """`wall`: the time of day as text, for the history. Raises OSError where the folder can't be written.
+
+        `beside`: a file outside of what may be copied back with the folder, in a place that is emptied at boot: with it an
+        older copy of what was saved is noticed, and nothing is taken up again.
+        """
         self.machine = machine
         self._store, self._clock, self._alarm, self._log, self._wall = store, clock, alarm, log, wall
-        self._ledger = Ledger(folder, boot_id)
+        self._ledger = Ledger(folder, boot_id, beside)
+        if self._ledger.outdated:
+            log("what was saved is an older copy: nothing is taken up again", folder=str(folder))
         self._ledger.note_start(clock.now())
         self._sessions: dict[str, Session] = {}
         self._candidates: list[Candidate] = []

@@ -3,6 +3,10 @@
 What is saved durably is on the disk when the call returns. It counts in the boot of the host in which it was written,
 for instants mean nothing in another. On a disk that takes nothing more the file is removed instead: a successor of the
 process then takes nothing up again, which is as safe.
+
+An older copy of the file that somebody puts back would undo verdicts, and have a term taken up again that is over. So each
+state has a number, and the newest one is told to a second file, *beside* the state folder, in a place that is emptied when
+the host boots: a state that is older than the newest, or whose number nothing beside it vouches for, is as good as none.
 """
 
 from __future__ import annotations
@@ -30,23 +34,32 @@ class _State(msgspec.Struct, kw_only=True):
     sessions: dict[str, _SavedLease] = {}
     endings: dict[str, list[Ending]] = {}
     starts_ns: list[int] = []
+    serial: int = 0
+    """How many states there were in this boot, this one included; 0: written by a Tenure that didn't count."""
 
 
 class Ledger:
     """The file `desk.json` of one agent. Whoever opens it holds the state folder's lock: there is one writer.
 
+    `beside`: the file that vouches for the newest state, in a folder that is there; None: none does, nobody can put an
+    older one back. `outdated`: the file that was found was an older one.
     Raises OSError where the folder can't be written at the start, Broken where later it can't even be removed.
     """
 
-    def __init__(self, folder: Path, boot_id: str) -> None:
+    def __init__(self, folder: Path, boot_id: str, beside: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "desk.json"
+        self._path, self._beside = folder / "desk.json", beside
         self._state = _State(boot_id=boot_id)
+        self.outdated = False
+        newest = self._newest()
         # A file that can't be read is as good as none: what it has saved ends with its leases.
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             state = msgspec.json.decode(self._path.read_bytes(), type=_State)
             if state.boot_id == boot_id:
-                self._state = state
+                self.outdated = beside is not None and state.serial != 0 and state.serial != newest
+                if not self.outdated:
+                    self._state = state
+        self._state.serial = max(self._state.serial, newest)
 
     def note_start(self, now: Instant) -> None:
         """One more start of the agent, and no hook has finished yet. Durable. Raises OSError."""
@@ -100,6 +113,8 @@ class Ledger:
         try:
             self._write()
         except OSError as error:
+            # Also what was saved before, and may be a copy that somebody has, is older than this now.
+            self._tell_beside()
             try:
                 self._path.unlink(missing_ok=True)
                 self._sync_folder()
@@ -109,6 +124,7 @@ class Ledger:
                 raise Broken(f"{self._path} can be neither written nor removed: {error}") from error
 
     def _write(self) -> None:
+        self._state.serial += 1
         temporary = self._path.with_suffix(".new")
         with open(temporary, "wb") as file:
             file.write(msgspec.json.encode(self._state))
@@ -116,6 +132,29 @@ class Ledger:
             os.fsync(file.fileno())
         os.replace(temporary, self._path)
         self._sync_folder()
+        self._tell_beside()
+
+    def _newest(self) -> int:
+        """The number of the newest state of this boot, as far as the file beside knows; 0: it knows of none."""
+        if self._beside is not None:
+            with contextlib.suppress(OSError, ValueError):
+                boot_id, serial = self._beside.read_text(encoding="ascii").split()
+                if boot_id == self._state.boot_id:
+                    return int(serial)
+        return 0
+
+    def _tell_beside(self) -> None:
+        if self._beside is None:
+            return
+        # It need not reach the disk: it counts in this boot alone.
+        temporary = self._beside.with_name(self._beside.name + ".new")
+        try:
+            temporary.write_text(f"{self._state.boot_id} {self._state.serial}\n", encoding="ascii")
+            os.replace(temporary, self._beside)
+        except OSError:
+            # Without it nothing is taken up again, which is as safe.
+            with contextlib.suppress(OSError):
+                self._beside.unlink(missing_ok=True)
 
     def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
