@@ -27,6 +27,7 @@ PARTS = {
     "election": "how soon the next leader is there",
     "settings": "how soon settings reach every unit",
     "acknowledged": "how soon every unit has acknowledged new settings",
+    "holding": "how soon a command runs again elsewhere, and what its guard costs",
     "idle": "what an idle agent costs",
     "simulation": "how fast the simulation is",
 }

@@ -1,4 +1,4 @@
-"""What an idle agent with one unit costs: memory, and processor time with the default lease."""
+"""What an idle agent costs, with one unit and with a hundred: memory, and processor time with the default lease."""
 
 from __future__ import annotations
 
@@ -10,23 +10,31 @@ from bench.figure import Figure
 from bench.world import charm, world
 
 WATCHED_S = 30.0
-MEMORY_LIMIT_MB = 45.0
-PROCESSOR_LIMIT_PERCENT = 0.5
+LIMITS = {1: (45.0, 0.5), 100: (80.0, 2.0)}
+"""By the number of units: MB resident, and percent of one core."""
 
 
 def measure() -> Iterator[Figure]:
     """The figures of this part."""
+    for units, (memory_mb, percent) in LIMITS.items():
+        resident, share = idle(units)
+        named = "one unit" if units == 1 else f"{units} units"
+        yield Figure(f"idle agent with {named}, resident", resident, "MB", limit=memory_mb)
+        yield Figure(f"idle agent with {named}, of one core", share, "%", limit=percent)
+
+
+def idle(units: int) -> tuple[float, float]:
+    """MB resident of an agent with so many idle units, and percent of a core."""
     with world() as made:
         made.start("m0")
-        made.tenure("deploy", charm(made, install="", leader_elected=""), "web", "--to", "m0")
-        made.all_idle(1)
+        to = ",".join(["m0"] * units)
+        made.tenure("deploy", charm(made, install="", leader_elected=""), "web", "-n", str(units), "--to", to)
+        made.all_idle(units)
         process = Path("/proc") / str(made.agents["m0"].pid)
         time.sleep(2)
         before, began = processor_s(process), time.monotonic()
         time.sleep(WATCHED_S)
-        share = (processor_s(process) - before) / (time.monotonic() - began) * 100
-        yield Figure("idle agent with one unit, resident", resident_mb(process), "MB", limit=MEMORY_LIMIT_MB)
-        yield Figure("idle agent with one unit, of one core", share, "%", limit=PROCESSOR_LIMIT_PERCENT)
+        return resident_mb(process), (processor_s(process) - before) / (time.monotonic() - began) * 100
 
 
 def resident_mb(process: Path) -> float:
