@@ -134,7 +134,7 @@ async def test_a_claim_whose_answer_is_lost_is_taken_up_once_it_is_read(stage: S
     agent = await holder(stage)
     item = (await stage.real.read(HOLDER)).items[HOLDER]
     assert agent["web/0"].term == item.mod_revision
-    assert "unsure of its claim" in [event for event, _ in agent.logged]
+    await until_async(lambda: "unsure of its claim" in [event for event, _ in agent.logged])
 
 
 async def test_a_release_whose_answer_is_lost_is_settled_by_reading_and_nothing_is_believed_meanwhile(
@@ -303,3 +303,15 @@ async def test_a_deposed_term_is_not_taken_up_again_from_an_older_copy_of_the_st
     assert (await again["web/0"].is_leader(1.0)).verdict == "no"
     await stage.renewing(40)
     assert again["web/0"].term not in (None, term), "a new term, once that lease has run out"
+
+
+async def test_an_agent_that_has_handed_everything_over_leaves_nothing_to_be_taken_up(stage: Stage) -> None:
+    agent = await holder(stage)
+    copy = (agent.folder / "desk.json").read_bytes()
+    await agent.stop(hand_over=True)
+    assert list(agent.folder.iterdir()) == []
+    assert not agent.beside.exists()
+    (agent.folder / "desk.json").write_bytes(copy)
+    again = await stage.agent("m0", "web/0", stage.store)
+    assert again.session.machine.renewing == 0, "the copy's lease isn't asked for"
+    await until_async(lambda: again["web/0"].term)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from tenure.clock import NS_PER_S, Instant
 from tenure.defaults import DRIFT
+from tenure.errors import BadInput
 from tenure.office.timing import Timing
 
 ANSWER_WITHIN_S = 2.0
@@ -26,8 +27,13 @@ def asked_for_s(timing: Timing, span_s: float | None) -> tuple[float, float]:
     On a lease that is too short for both it may take less. Raises BadInput if no lease of this length can give the span.
     """
     wanted_s = timing.span_ns(span_s) / NS_PER_S
-    most_s = timing.sure_ns(timing.ttl_s) / NS_PER_S
-    within_s = min(ANSWER_WITHIN_S, max(0.0, (most_s * (1 - timing.drift) - wanted_s) / 2))
+    most_s = timing.sure_ns(timing.ttl_s) / NS_PER_S * (1 - timing.drift)
+    if wanted_s >= most_s:
+        raise BadInput(
+            f"a lease of {timing.ttl_s} s can't vouch for {wanted_s:g} s to another host",
+            hint=f"ask for less than {most_s:g} s, or on the unit's own host",
+        )
+    within_s = min(ANSWER_WITHIN_S, (most_s - wanted_s) / 2)
     return (wanted_s + within_s) / (1 - timing.drift), within_s
 
 

@@ -109,6 +109,13 @@ class Ledger:
             self._state.endings.pop(candidate, None)
         self._save()
 
+    def clear(self) -> None:
+        """Everything was handed over: nothing is left to be remembered, nor to be vouched for."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            if self._beside is not None:
+                self._beside.unlink(missing_ok=True)
+
     def _save(self) -> None:
         try:
             self._write()
