@@ -1,4 +1,4 @@
-"""tenure status [APP]: show applications, units, who leads.
+"""tenure status [APP]: show applications, units, who leads, where singletons run.
 
 Prints a table, or Juju's status document as JSON or YAML. Exits 0; 2 when there is no such application; 3.
 """
@@ -24,7 +24,7 @@ _CLEAR = "\x1b[H\x1b[2J"
 @click.argument("application", required=False, type=values.application, metavar="[APP]")
 @click.option("--watch", "-w", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
 async def command(settings: shared.Settings, application: str | None, watch: bool) -> None:
-    """Show applications, units and who leads.
+    """Show applications, units, who leads and where singletons run.
 
     The unit that leads has a *. JSON and YAML have the shape of Juju's status.
 
@@ -80,7 +80,7 @@ def _show_again(chosen: str | None, document: dict[str, Any]) -> None:
 
 
 def tabular(document: dict[str, Any]) -> str:
-    """The document as two tables: applications, units."""
+    """The document as tables: applications, units, singletons."""
     from tenure.model.walltime import local_text
 
     if not document["applications"]:
@@ -120,6 +120,30 @@ def tabular(document: dict[str, Any]) -> str:
     ]
     if units:
         parts.append(table(["Unit", "Workload", "Agent", "Machine", "Since", "Message"], units))
+    singletons = [
+        _singleton(f"{application}/{name}", found)
+        for application, document in document["applications"].items()
+        for name, found in document.get("singletons", {}).items()
+    ]
+    if singletons:
+        head = ["Singleton", "State", "Unit", "Term", "Since", "Restarts", "Enclosed by", "Message"]
+        parts.append(table(head, singletons))
     roll_outs = {name: one["settings"] for name, one in document["applications"].items() if "settings" in one}
     parts += [f"{name}: {found['message']}" for name, found in roll_outs.items() if found["missing"]]
     return "\n\n".join(parts)
+
+
+def _singleton(name: str, found: dict[str, Any]) -> list[str]:
+    from tenure.model.walltime import local_text
+
+    failed = "; ".join(f"failed on {unit}: {why}" for unit, why in found.get("failed-on", {}).items())
+    return [
+        name,
+        found["state"],
+        found.get("unit", "-"),
+        str(found.get("term", "-")),
+        local_text(found.get("since", "")) or "-",
+        str(found.get("restarts", "-")),
+        found.get("enclosed-by", "-"),
+        "; ".join(filter(None, (found.get("message", ""), failed))),
+    ]

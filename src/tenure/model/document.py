@@ -1,6 +1,7 @@
 """The status of a model as one document in the shape that Juju's `status --format json` has, so that what reads Juju's reads this.
 
-Tenure's own additions are few, and beside what Juju has: a unit's `term`, an application's `lease`.
+Tenure's own additions are few, and beside what Juju has: a unit's `term` and `leader-deposed`, an application's `lease`
+and `singletons`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from tenure.model.records import Machine, Said
 from tenure.model.status import agent_status, application_status, workload_status
 from tenure.model.view import ModelView
 from tenure.names import LEADER_OFFICE
+
+PROCESS_TREE = "its process tree"
+"""What the guard knows leader-deposed's processes by: it has neither a namespace nor a control group."""
 
 
 def status_document(view: ModelView, version: str, only: str | None = None) -> dict[str, Any]:
@@ -73,6 +77,8 @@ def _application(view: ModelView, application: ApplicationView) -> dict[str, Any
         "units": {str(unit.name): _unit(view, application, unit) for unit in application.units.values()},
         "lease": {"ttl": info.ttl_s, "guarantee": info.guarantee_s},
     }
+    if info.singletons:
+        document["singletons"] = {name: _singleton(application, name) for name in info.singletons}
     if info.life == "alive":
         # Juju says a life only when it ends.
         del document["life"]
@@ -102,7 +108,45 @@ def _unit(view: ModelView, application: ApplicationView, unit: UnitView) -> dict
     if office.holder is not None and office.holder.unit == str(unit.name):
         document["leader"] = True
         document["term"] = office.term
+        if application.info.deposes:
+            document["leader-deposed"] = {"enclosed-by": PROCESS_TREE}
     return document
+
+
+def _singleton(application: ApplicationView, name: str) -> dict[str, Any]:
+    singleton = application.info.singletons[name]
+    office = application.office(singleton.office)
+    document: dict[str, Any] = {
+        "office": singleton.office,
+        "lease": {"ttl": singleton.timing(application.info.timing).ttl_s},
+    }
+    works = {
+        unit.name: work
+        for number, unit in application.units.items()
+        if (work := application.work(singleton.office, number)) is not None
+    }
+    failed = {
+        str(unit): work.message
+        for unit, work in works.items()
+        if work.state == "failed" and (office.holder is None or work.term != office.term)
+    }
+    if failed:
+        document["failed-on"] = failed
+    if office.holder is None:
+        return {**document, "state": "vacant"}
+    held = {
+        "unit": office.holder.unit,
+        "machine": office.holder.machine,
+        "term": office.term,
+        "since": office.holder.began,
+    }
+    work = next((work for unit, work in works.items() if str(unit) == office.holder.unit), None)
+    if work is None or work.term != office.term:
+        return {**document, "state": "starting", **held}
+    document |= {"state": work.state, **held, "state-since": work.since, "restarts": work.restarts}
+    if work.enclosed_by:
+        document["enclosed-by"] = work.enclosed_by
+    return {**document, "message": work.message} if work.message else document
 
 
 def _relations(application: ApplicationView) -> dict[str, Any]:
