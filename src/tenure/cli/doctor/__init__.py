@@ -42,7 +42,7 @@ async def command(settings: shared.Settings, seconds: float) -> int:
     shared.progress(f"looking for {seconds:g} s …")
     findings: list[Finding] = []
     try:
-        findings += await _store_and_model(settings)
+        findings += await _store_and_model(settings, seconds)
     except Unsure as error:
         findings.append(
             Finding("store", "unknown", error.message, error.hint or "start it, or name another by --store")
@@ -52,13 +52,13 @@ async def command(settings: shared.Settings, seconds: float) -> int:
     return exit_code(findings)
 
 
-async def _store_and_model(settings: shared.Settings) -> list[Finding]:
+async def _store_and_model(settings: shared.Settings, seconds: float) -> list[Finding]:
     from tenure.cli.doctor import engine, host, model
     from tenure.clock import boot_id
     from tenure.model.view import read_model
 
     async with shared.opened(settings) as store:
-        findings = await engine.engine(store, settings.layout)
+        findings = await engine.engine(store, settings.layout, seconds)
         view = await read_model(store, settings.layout)
     return [*findings, model.terms(view), *model.model(view), *await host.agents(view, boot_id())]
 

@@ -16,11 +16,17 @@ _SLOW_S = 0.1
 _FREE_LEAST = 64 * 1024 * 1024
 
 
-async def engine(store: Store, layout: Layout) -> list[Finding]:
-    """All that there is to say of the store itself. Raises Unsure's kinds."""
+async def engine(store: Store, layout: Layout, seconds: float) -> list[Finding]:
+    """All that there is to say of the store itself. `seconds`: for how long clocks are compared. Raises Unsure's kinds."""
     findings = [await _latency(store, layout), _leases(store)]
     if store.url.startswith("sqlite:"):
         findings += sqlite(store.url)
+    elif store.url.startswith("etcd:"):
+        from tenure.cli.doctor.etcd import etcd
+        from tenure.store.etcd.store import EtcdStore
+
+        assert isinstance(store, EtcdStore)
+        findings += await etcd(store, seconds)
     return findings
 
 

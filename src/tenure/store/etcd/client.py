@@ -131,7 +131,7 @@ class Client:
         """
         reasons: dict[str, str] = {}
         tokens = 0
-        while len(reasons) < len(self.endpoints):
+        while True:
             endpoint = await self.connected(reasons)
             try:
                 return await self._once(endpoint, method, request, writes, timeout_s)
@@ -146,7 +146,6 @@ class Client:
             except StoreUnsure:
                 self.suspect(endpoint)
                 raise
-        raise unreachable(reasons)
 
     async def call_at(self, endpoint: Endpoint, method: Method, request: Any, timeout_s: float = CALL_S) -> Any:
         """The answer of this very member, to a call that changes nothing. Raises StoreUnreachable and what `call` raises."""
@@ -158,17 +157,21 @@ class Client:
             raise unreachable({endpoint.name: str(error) or "it asks who is there"}) from None
 
     async def connected(self, reasons: dict[str, str] | None = None) -> Endpoint:
-        """The member in use, or the next to which a connection stands. Raises StoreUnreachable, with `reasons` of before."""
-        failed = dict(reasons or {})
+        """The member in use, or the next to which a connection stands; none of those in `reasons`, to which it adds.
+
+        Raises StoreUnreachable when there is no other.
+        """
+        reasons = {} if reasons is None else reasons
         for _ in self.endpoints:
             self._check_open()
             endpoint = self.endpoints[self._current]
-            if await endpoint.ready(CONNECT_S):
-                return endpoint
-            failed[endpoint.name] = await endpoint.why_not()
+            if endpoint.name not in reasons:
+                if await endpoint.ready(CONNECT_S):
+                    return endpoint
+                reasons[endpoint.name] = await endpoint.why_not()
             self.suspect(endpoint)
         self._check_open()
-        raise unreachable(failed)
+        raise unreachable(reasons)
 
     def suspect(self, endpoint: Endpoint) -> None:
         """Another member is to be asked next."""

@@ -9,7 +9,7 @@ import re
 
 import grpc
 
-from tenure.errors import BadInput, LeaseLost, StoreBroken, StoreUnreachable, StoreUnsure, TenureError
+from tenure.errors import BadInput, LeaseLost, StoreBroken, StoreDenied, StoreUnreachable, StoreUnsure, TenureError
 
 
 class NewToken(Exception):
@@ -17,11 +17,23 @@ class NewToken(Exception):
 
 
 class Elsewhere(Exception):
-    """This member couldn't take the call, another one may: nothing has happened. `says`: the reason, for a message."""
+    """This member couldn't take the call, another one may: nothing has happened. `says`: the reason, for a message.
 
-    def __init__(self, says: str) -> None:
+    `waits`: the member itself is well, and waits for the others to elect a leader.
+    """
+
+    def __init__(self, says: str, *, waits: bool = False) -> None:
         super().__init__(says)
         self.says = says
+        self.waits = waits
+
+
+class Forgotten(Exception):
+    """The revision that was asked for is compacted away."""
+
+
+class ToCome(Exception):
+    """The revision that was asked for doesn't exist yet."""
 
 
 _TOKEN = ("invalid auth token", "revision of auth store is old", "auth token is not provided")
@@ -45,7 +57,7 @@ def fault(error: grpc.aio.AioRpcError, endpoint: str, *, writes: bool) -> Except
     if known is not None:
         return known
     if own and any(part in text for part in _NO_QUORUM):
-        return Elsewhere(f"{endpoint} says: {text}")
+        return Elsewhere(f"{endpoint} says: {text}", waits="no leader" in text)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED or "timed out" in text:
         says = f"{endpoint} did not answer in time" if not own else f"{endpoint} says: {text}"
     elif code == grpc.StatusCode.UNAVAILABLE:
@@ -62,21 +74,19 @@ def _known(text: str, code: grpc.StatusCode) -> Exception | None:
         return NewToken()
     if any(part in text for part in _LOST):
         return LeaseLost()
+    if "required revision has been compacted" in text:
+        return Forgotten()
+    if "required revision is a future revision" in text:
+        return ToCome()
     if "authentication failed" in text:
-        return BadInput(
+        return StoreDenied(
             "etcd does not know this user with this password",
             hint="look at TENURE_STORE_USER and the file that TENURE_STORE_PASSWORD_FILE names",
         )
     if "user name is empty" in text or "user name not found" in text:
-        return BadInput(
-            "etcd asks who is there",
-            hint="set TENURE_STORE_USER and TENURE_STORE_PASSWORD_FILE, or a client certificate",
-        )
+        return nobody()
     if "permission denied" in text:
-        return StoreBroken(
-            "etcd does not permit this to the user",
-            hint="nothing was changed; `tenure store init` makes users that may",
-        )
+        return not_permitted()
     if "database space exceeded" in text or "no space" in text:
         return StoreBroken(
             "etcd is out of space (its NOSPACE alarm is on): it takes no writes",
@@ -92,22 +102,33 @@ def _known(text: str, code: grpc.StatusCode) -> Exception | None:
     return None
 
 
+def nobody() -> StoreDenied:
+    """etcd wants a user, and takes none that we name."""
+    return StoreDenied(
+        "etcd asks who is there, and does not accept the answer",
+        hint="set TENURE_STORE_USER and TENURE_STORE_PASSWORD_FILE, or a client certificate",
+    )
+
+
+def not_permitted(what: str = "this") -> StoreDenied:
+    """The user is known and may not."""
+    return StoreDenied(
+        f"etcd does not permit {what} to the user; nothing was changed", hint="`tenure store init` makes users that may"
+    )
+
+
 def unreachable(reasons: dict[str, str]) -> TenureError:
     """Nothing could be done at any endpoint; `reasons` by endpoint."""
-    if any("certificate" in says.lower() or "ssl" in says.lower() for says in reasons.values()):
-        hint = "TENURE_STORE_CA must name who vouches for these very hosts; doubtful certificates are not taken"
-    elif any(" says: " in says for says in reasons.values()):
+    said = "; ".join(says if name in says else f"{name}: {says}" for name, says in reasons.items())
+    if any(" says: " in says for says in reasons.values()):
         return StoreUnreachable(
-            f"etcd has no quorum: {'; '.join(reasons.values())}",
-            hint="more than half of its members must run and reach each other",
+            f"etcd has no quorum: {said}", hint="more than half of its members must run and reach each other"
         )
+    if "certificate" in said or "TLS" in said:
+        hint = "TENURE_STORE_CA must name who vouches for these very hosts"
     else:
         hint = "does etcd run there, and with TLS or without as TENURE_STORE_CA says?"
-    return StoreUnreachable(
-        "no endpoint of etcd answers: "
-        + "; ".join(says if name in says else f"{name}: {says}" for name, says in reasons.items()),
-        hint=hint,
-    )
+    return StoreUnreachable(f"no endpoint of etcd answers: {said}", hint=hint)
 
 
 def shortened(details: str) -> str:
