@@ -9,7 +9,7 @@ from typing import Any
 
 from tenure.alarm import Waiter
 from tenure.clock import Clock, Instant
-from tenure.errors import LeaseLost, StoreUnreachable, StoreUnsure, Unsure
+from tenure.errors import LeaseLost, Unsure
 from tenure.office import decisions as d
 from tenure.office import session as machine
 from tenure.office.driver.calls import Tasks, Ticker, within
@@ -249,7 +249,8 @@ class Session:
             outcome = await self._within(self._store.commit(when, [Put(key, value, lease)]))
         except LeaseLost:
             self.lease_gone(lease)
-        except (StoreUnsure, StoreUnreachable):
+        except Unsure:
+            # A disk that is full now may take it later, as a store that is silent may.
             await self._pause()
         else:
             if isinstance(outcome, Committed):
