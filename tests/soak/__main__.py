@@ -13,6 +13,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -153,7 +154,7 @@ def main() -> int:
                 os.kill(pid, 9)
         if (broken and not given.without_guard) or given.keep:
             kept = Path(f"{folder}.kept")
-            shutil.copytree(folder, kept, symlinks=True, ignore=shutil.ignore_patterns("filler"))
+            subprocess.run(["cp", "-a", "--", str(folder), str(kept)], check=False)
             print(f"everything of it is in {kept}", flush=True)
         site.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from tests.soak.site import LEASE_S, Site
-from tests.soak.witness import now_ns
+from tests.soak.witness import SINGLETON, now_ns
 
 MACHINES = ("m0", "m1", "m2")
 UNITS = ("web/0", "web/1", "web/2")
@@ -77,6 +77,8 @@ class Agents:
                 return f"{name} is {unit['juju-status']['current']}, {unit['workload-status']['current']}"
         if sum(bool(unit.get("leader")) for unit in units.values()) != 1:
             return "there is no leader"
+        if not self.site.witness.runs_now(f"web/{SINGLETON}"):
+            return f"the singleton {SINGLETON} runs nowhere"
         kept = int(self._run("settings", "web", "--format", "json").get("n", 0))
         if kept < self.site.witness.last_landed():
             return f"{kept} is kept, but {self.site.witness.last_landed()} has landed"

@@ -8,6 +8,7 @@ that holds, and counts in the leader settings: no number may come twice, and non
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 import time
 from collections.abc import Iterable
@@ -85,6 +86,7 @@ if seen:
 beat()
 """
 
+SINGLETON = "single"
 HOOKS = (
     "install",
     "start",
@@ -148,10 +150,12 @@ class Witness:
         return [sys.executable, "-I", "-S", str(self.folder / "work.py"), str(self.folder / "runs")]
 
     def charm(self, folder: Path, machines: Iterable[str], units: Iterable[str]) -> Path:
-        """A charm whose every hook is witnessed."""
+        """A charm whose every hook is witnessed, and its singleton's process."""
         (folder / "hooks").mkdir(parents=True)
         (folder / "metadata.yaml").write_text("name: web\nsummary: witnessed\npeers: {peers: {interface: web}}\n")
         (folder / "config.yaml").write_text("options: {n: {type: int, default: 0}}\n")
+        singleton = {"command": self.command(), "restart": "always", "give-up": {"failures": 2, "within": "1s"}}
+        (folder / "tenure.yaml").write_text(json.dumps({"singletons": {SINGLETON: singleton}}))
         for name in HOOKS:
             path = folder / "hooks" / name
             path.write_text(self._hook)
@@ -166,6 +170,10 @@ class Witness:
     def runs(self, office: str) -> list[Span]:
         """Each run of an office's workload, in the order of the first."""
         return _spans(self.folder / "runs" / office.replace("/", ":"))
+
+    def runs_now(self, office: str) -> bool:
+        """Whether an office's workload has said so a moment ago."""
+        return any(span.last > now_ns() - 1e9 for span in self.runs(office))
 
     def last_landed(self) -> int:
         """The greatest number of which a leader was told that it landed."""
