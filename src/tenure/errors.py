@@ -60,6 +60,10 @@ class StoreBroken(Unsure):
     """The store can't be used as it is: corrupt, of a newer format, full, read-only. Nothing was changed."""
 
 
+class StoreDenied(StoreBroken):
+    """The store's server does not let this user in, or not do that: a wrong password, no permission. Nothing was changed."""
+
+
 class StoreReplaced(StoreBroken):
     """The store's files were removed or replaced while they were in use: no later call of this process finds them again."""
 

@@ -64,7 +64,7 @@ def parse(url: str, environment: Mapping[str, str] | None = None) -> Address:
     password_file = env.get("TENURE_STORE_PASSWORD_FILE", "")
     if bool(user) != bool(password_file):
         raise BadInput("TENURE_STORE_USER and TENURE_STORE_PASSWORD_FILE belong together", hint="set both, or neither")
-    password = _password(password_file) if password_file else ""
+    password = read_password(password_file) if password_file else ""
     return Address(endpoints, _tls(env), user, password)
 
 
@@ -101,7 +101,8 @@ def _pem(name: str, path: str, what: bytes) -> bytes:
     return content
 
 
-def _password(path: str) -> str:
+def read_password(path: str) -> str:
+    """The password that a file holds. Raises BadInput: it can't be read, others can read it, it holds none."""
     content = _read("TENURE_STORE_PASSWORD_FILE", path)
     if os.stat(path).st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~(stat.S_IRGRP):
         raise BadInput(f"{path} can be read by every user of this host", hint=f"chmod 600 {path}")

@@ -1,4 +1,4 @@
-"""Connections to the members of an etcd: one channel each, one of them in use until it fails; a deadline on every call.
+"""Calls at whichever member of an etcd answers: a deadline on each, fail-over, and the token of who we are.
 
 A call is sent only on a connection that stands, so one that could not be made has surely not been sent. What is sent and
 not answered may have happened: a write is then unsure, a read is asked again of another member.
@@ -7,22 +7,23 @@ not answered may have happened: a write is then unsure, a read is asked again of
 from __future__ import annotations
 
 import asyncio
-import os
-from typing import Any, NamedTuple
-
-# Both are read when gRPC is imported. It forks nothing itself, and what we fork replaces itself at once.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+from typing import Any
 
 import grpc
 
-from tenure.errors import BadInput, StoreUnreachable, StoreUnsure
+from tenure.errors import StoreUnreachable, StoreUnsure
 from tenure.store.etcd.address import Address
-from tenure.store.etcd.faults import Elsewhere, NewToken, fault, shortened, unreachable
+from tenure.store.etcd.endpoint import STATUS, Endpoint, Method
+from tenure.store.etcd.faults import Elsewhere, NewToken, fault, unreachable
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
+
+__all__ = ["CALL_S", "STATUS", "Client", "Endpoint", "Method"]
 
 CALL_S = 1.0
 """How long an answer is waited for; the caller may cancel sooner."""
+
+ATTEMPT_S = 0.5
+"""How long one member may take over what can be asked of another as well."""
 
 CONNECT_S = 0.5
 """How long a connection may take, the first exchange on it included: a stopped process accepts and says nothing."""
@@ -30,91 +31,21 @@ CONNECT_S = 0.5
 SUSPECT_AFTER_S = 0.1
 """A call that its caller gives up after so long says that another member is to be asked next."""
 
-_OPTIONS = [
-    ("grpc.keepalive_time_ms", 6000),  # servers hang up on clients that ping more often than every 5 s
-    ("grpc.keepalive_timeout_ms", 2000),
-    ("grpc.http2.ping_timeout_ms", 2000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.enable_retries", 0),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
-]
+AUTHENTICATE_S = 3.0
+"""How long a password's check may take: it is made to be costly."""
 
+_ELECTION_PAUSE_S = 0.05
 
-class Method(NamedTuple):
-    """A call of etcd's API."""
-
-    path: str
-    request: Any
-    response: Any
-
-
-STATUS = Method("/etcdserverpb.Maintenance/Status", pb.StatusRequest, pb.StatusResponse)
 AUTHENTICATE = Method("/etcdserverpb.Auth/Authenticate", pb.AuthenticateRequest, pb.AuthenticateResponse)
 
-
-class Endpoint:
-    """One member, by the address that we were told."""
-
-    def __init__(self, name: str, address: Address) -> None:
-        self.name = name
-        if address.tls is None:
-            self.channel = grpc.aio.insecure_channel(name, options=_OPTIONS)
-        else:
-            tls = address.tls
-            credentials = grpc.ssl_channel_credentials(tls.authorities, tls.key, tls.certificate)
-            self.channel = grpc.aio.secure_channel(name, credentials, options=_OPTIONS)
-        self._calls: dict[str, Any] = {}
-
-    def unary(self, method: Method) -> Any:
-        """How to make this call here."""
-        return self._made(method, self.channel.unary_unary)
-
-    def stream(self, method: Method) -> Any:
-        """How to open this stream here."""
-        return self._made(method, self.channel.stream_stream)
-
-    async def ready(self, within_s: float) -> bool:
-        """Whether a connection stands, made now if need be."""
-        state = self.channel.get_state(try_to_connect=True)
-        if state == grpc.ChannelConnectivity.READY:
-            return True
-        try:
-            async with asyncio.timeout(within_s):
-                while state != grpc.ChannelConnectivity.READY:
-                    if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
-                        return False
-                    await self.channel.wait_for_state_change(state)
-                    state = self.channel.get_state(try_to_connect=True)
-        except TimeoutError:
-            return False
-        return True
-
-    async def why_not(self) -> str:
-        """Why no connection stands, for a person."""
-        try:
-            await self.unary(STATUS)(pb.StatusRequest(), timeout=0.2)
-        except grpc.aio.AioRpcError as error:
-            return shortened(error.details() or "")
-        return "it was slow to answer"
-
-    def _made(self, method: Method, how: Any) -> Any:
-        made = self._calls.get(method.path)
-        if made is None:
-            made = self._calls[method.path] = how(
-                method.path,
-                request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString,
-            )
-        return made
+_REQUIRE_LEADER = ("hasleader", "true")
 
 
 class Client:
-    """Makes calls at whichever member answers. Of one event loop; any number of calls at a time."""
+    """Makes calls at whichever member answers. Of one event loop; any number of calls at a time.
+
+    One member is in use, the first of the address to begin with, until it fails or falls silent; then the next one.
+    """
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -124,70 +55,80 @@ class Client:
         self._authenticating = asyncio.Lock()
         self._closed = False
 
-    async def call(self, method: Method, request: Any, *, writes: bool = False, timeout_s: float = CALL_S) -> Any:
-        """The answer. `writes`: it may change something, so that it is not sent twice.
+    async def call(self, method: Method, request: Any, *, writes: bool = False, local: bool = False) -> Any:
+        """The answer. `writes`: it may change something, so it is not sent twice. `local`: a member without a leader may answer.
 
-        Raises StoreUnsure (only with `writes`), StoreUnreachable, StoreBroken, BadInput, LeaseLost.
+        Raises StoreUnsure (only with `writes`), StoreUnreachable, StoreBroken, BadInput, LeaseLost, and of what is
+        asked of a certain revision `faults.Forgotten` and `faults.ToCome`.
         """
+        loop = asyncio.get_running_loop()
+        attempt_s = CALL_S if writes or len(self.endpoints) == 1 else ATTEMPT_S
+        patient_until = loop.time() + CALL_S
         reasons: dict[str, str] = {}
-        tokens = 0
+        renewed = False
         while True:
             endpoint = await self.connected(reasons)
+            token = await self._the_token()
             try:
-                return await self._once(endpoint, method, request, writes, timeout_s)
-            except NewToken:
-                tokens += 1
-                self._token = None
-                if tokens > 1:
-                    raise self._nobody() from None
+                return await self._once(endpoint, method, request, self._metadata(token, local), writes, attempt_s)
+            except NewToken as error:
+                self.forget_token(token)
+                if renewed:
+                    raise error.refusal from None
+                renewed = True
             except Elsewhere as error:
                 reasons[endpoint.name] = error.says
                 self.suspect(endpoint)
+                if len(reasons) == len(self.endpoints):
+                    if not error.waits or loop.time() > patient_until:
+                        raise unreachable(reasons) from None
+                    reasons.clear()
+                    await asyncio.sleep(_ELECTION_PAUSE_S)
             except StoreUnsure:
                 self.suspect(endpoint)
                 raise
 
     async def call_at(self, endpoint: Endpoint, method: Method, request: Any, timeout_s: float = CALL_S) -> Any:
-        """The answer of this very member, to a call that changes nothing. Raises StoreUnreachable and what `call` raises."""
+        """The answer of this very member, leader or none, to a call that changes nothing. Raises as `call` does."""
         if not await endpoint.ready(CONNECT_S):
             raise unreachable({endpoint.name: await endpoint.why_not()})
+        metadata = self._metadata(await self._the_token(), True)
         try:
-            return await self._once(endpoint, method, request, False, timeout_s)
+            return await self._once(endpoint, method, request, metadata, False, timeout_s)
         except (Elsewhere, NewToken) as error:
-            raise unreachable({endpoint.name: str(error) or "it asks who is there"}) from None
+            raise unreachable({endpoint.name: str(error)}) from None
 
     async def connected(self, reasons: dict[str, str] | None = None) -> Endpoint:
-        """The member in use, or the next to which a connection stands; none of those in `reasons`, to which it adds.
-
-        Raises StoreUnreachable when there is no other.
-        """
-        reasons = {} if reasons is None else reasons
+        """The member in use, or the next to which a connection stands. Raises StoreUnreachable, with `reasons` of before."""
+        failed = dict(reasons or {})
         for _ in self.endpoints:
             self._check_open()
             endpoint = self.endpoints[self._current]
-            if endpoint.name not in reasons:
-                if await endpoint.ready(CONNECT_S):
-                    return endpoint
-                reasons[endpoint.name] = await endpoint.why_not()
+            if await endpoint.ready(CONNECT_S):
+                return endpoint
+            failed[endpoint.name] = await endpoint.why_not()
             self.suspect(endpoint)
         self._check_open()
-        raise unreachable(reasons)
+        raise unreachable(failed)
+
+    def in_use(self, endpoint: Endpoint) -> bool:
+        """Whether this is the member that calls go to."""
+        return self.endpoints[self._current] is endpoint
 
     def suspect(self, endpoint: Endpoint) -> None:
         """Another member is to be asked next."""
-        if self.endpoints[self._current] is endpoint:
+        if self.in_use(endpoint):
             self._current = (self._current + 1) % len(self.endpoints)
 
-    async def metadata(self) -> list[tuple[str, str]]:
-        """What goes with each call: that a member without a leader must refuse it, and who we are."""
-        said = [("hasleader", "true")]
-        if self.address.user:
-            said.append(("token", await self._the_token()))
-        return said
+    async def metadata(self) -> tuple[list[tuple[str, str]], str]:
+        """What goes with a stream: that a member without a leader must end it, and who we are; and the token in it."""
+        token = await self._the_token()
+        return self._metadata(token, False), token
 
-    def forget_token(self) -> None:
-        """The next call asks for a new one."""
-        self._token = None
+    def forget_token(self, token: str) -> None:
+        """Ask for a new one, unless that has been done."""
+        if self._token == token:
+            self._token = None
 
     def closed(self, writes: bool) -> StoreUnreachable | StoreUnsure:
         """What a call finds that was under way as the store was closed."""
@@ -204,8 +145,9 @@ class Client:
         for endpoint in self.endpoints:
             await endpoint.channel.close()
 
-    async def _once(self, endpoint: Endpoint, method: Method, request: Any, writes: bool, timeout_s: float) -> Any:
-        metadata = await self.metadata()
+    async def _once(
+        self, endpoint: Endpoint, method: Method, request: Any, metadata: Any, writes: bool, timeout_s: float
+    ) -> Any:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
@@ -223,7 +165,14 @@ class Client:
         except grpc.aio.UsageError:
             raise self.closed(False) from None
 
+    def _metadata(self, token: str, local: bool) -> list[tuple[str, str]]:
+        said = [] if local else [_REQUIRE_LEADER]
+        return [*said, ("token", token)] if token else said
+
     async def _the_token(self) -> str:
+        """Empty where no user is named, or etcd asks for none."""
+        if not self.address.user:
+            return ""
         async with self._authenticating:
             if self._token is None:
                 self._token = await self._authenticate()
@@ -232,26 +181,26 @@ class Client:
     async def _authenticate(self) -> str:
         request = pb.AuthenticateRequest(name=self.address.user, password=self.address.password)
         reasons: dict[str, str] = {}
-        for _ in self.endpoints:
+        while True:
             endpoint = await self.connected(reasons)
             try:
-                answer = await endpoint.unary(AUTHENTICATE)(request, timeout=CALL_S)
+                answer = await endpoint.unary(AUTHENTICATE)(request, timeout=AUTHENTICATE_S, metadata=[_REQUIRE_LEADER])
             except grpc.aio.AioRpcError as error:
                 if "authentication is not enabled" in (error.details() or ""):
                     return ""
+                if self._closed:
+                    raise self.closed(False) from None
                 meaning = fault(error, endpoint.name, writes=False)
                 if not isinstance(meaning, Elsewhere):
                     raise meaning from None
                 reasons[endpoint.name] = meaning.says
                 self.suspect(endpoint)
+                if len(reasons) == len(self.endpoints):
+                    raise unreachable(reasons) from None
+            except grpc.aio.UsageError:
+                raise self.closed(False) from None
             else:
                 return str(answer.token)
-        raise unreachable(reasons)
-
-    def _nobody(self) -> BadInput:
-        return BadInput(
-            "etcd does not accept who we say we are", hint="look at TENURE_STORE_USER, or at the client certificate"
-        )
 
     def _check_open(self) -> None:
         if self._closed:

@@ -13,7 +13,14 @@ from tenure.errors import BadInput, LeaseLost, StoreBroken, StoreDenied, StoreUn
 
 
 class NewToken(Exception):
-    """The token isn't known to this server any more (it has expired, or the server was restarted): nothing has happened."""
+    """The token isn't known to this server, or not any more (it has expired, or the server was restarted): nothing has happened.
+
+    `refusal`: what it means when a new token is no better.
+    """
+
+    def __init__(self, refusal: StoreDenied | None = None) -> None:
+        super().__init__("it asks anew who is there")
+        self.refusal = refusal or nobody()
 
 
 class Elsewhere(Exception):
@@ -36,7 +43,7 @@ class ToCome(Exception):
     """The revision that was asked for doesn't exist yet."""
 
 
-_TOKEN = ("invalid auth token", "revision of auth store is old", "auth token is not provided")
+_TOKEN = ("invalid auth token", "revision of auth store is old", "auth token is not provided", "user name is empty")
 _NO_QUORUM = (
     "no leader",
     "not capable",
@@ -83,7 +90,7 @@ def _known(text: str, code: grpc.StatusCode) -> Exception | None:
             "etcd does not know this user with this password",
             hint="look at TENURE_STORE_USER and the file that TENURE_STORE_PASSWORD_FILE names",
         )
-    if "user name is empty" in text or "user name not found" in text:
+    if "user name not found" in text:
         return nobody()
     if "permission denied" in text:
         return not_permitted()

@@ -6,20 +6,12 @@ import asyncio
 from dataclasses import dataclass
 
 from tenure.errors import LeaseLost, TenureError
-from tenure.store.api import Traits
-from tenure.store.checks import WRITES_MAX
 from tenure.store.etcd.address import Address
 from tenure.store.etcd.client import STATUS, Client, Endpoint, Method
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 
 MEMBER_LIST = Method("/etcdserverpb.Cluster/MemberList", pb.MemberListRequest, pb.MemberListResponse)
 ALARM = Method("/etcdserverpb.Maintenance/Alarm", pb.AlarmRequest, pb.AlarmResponse)
-
-LEAST_TTL_S = 5
-"""Five of etcd's default election time-outs: what a change of its leader costs must leave a lease standing."""
-
-MOST_TTL_S = 300
-"""etcd check-points what is left of longer leases, and so may shorten them."""
 
 _KEEPS_LEASES = {(3, 4): 31, (3, 5): 13}
 """From which patch on a stalled former leader looks whether it still leads before it ends a lease (etcd-io/etcd#16822)."""
@@ -34,6 +26,7 @@ class Member:
     client_urls: tuple[str, ...]
     version: str | None = None
     leads: bool = False
+    has_leader: bool = False
     learner: bool = False
     size_bytes: int = 0
     used_bytes: int = 0
@@ -45,7 +38,7 @@ class Member:
 
 async def members(client: Client) -> list[Member]:
     """All members, each asked itself. Raises StoreUnreachable when none answers, StoreBroken, BadInput."""
-    listed = (await client.call(MEMBER_LIST, pb.MemberListRequest())).members
+    listed = (await client.call(MEMBER_LIST, pb.MemberListRequest(), local=True)).members
     alarms: dict[int, list[str]] = {}
     try:
         for one in (await client.call(ALARM, pb.AlarmRequest(action=pb.AlarmRequest.GET))).alarms:
@@ -53,19 +46,6 @@ async def members(client: Client) -> list[Member]:
     except (TenureError, LeaseLost):
         pass  # it takes a quorum, and root's rights; what each member says itself is known without
     return list(await asyncio.gather(*(_ask(client, one, alarms.get(one.ID, [])) for one in listed)))
-
-
-async def traits(client: Client) -> Traits:
-    """What leases are like here: as the oldest version among the members has it. Raises as `members`."""
-    old = [member for member in await members(client) if not keeps_leases(member.version)]
-    return Traits(
-        name="etcd",
-        least_ttl_s=LEAST_TTL_S,
-        most_ttl_s=MOST_TTL_S,
-        may_end_early=bool(old),
-        confirm_renewals=True,
-        max_writes=WRITES_MAX,
-    )
 
 
 def keeps_leases(version: str | None) -> bool:
@@ -106,6 +86,7 @@ async def _ask(client: Client, listed: object, alarms: list[str]) -> Member:
             client_urls=urls,
             version=status.version,
             leads=status.leader == number,
+            has_leader=status.leader != 0,
             learner=status.isLearner,
             size_bytes=status.dbSize,
             used_bytes=status.dbSizeInUse,

@@ -1,7 +1,8 @@
 """Renewing leases over one stream for all of them.
 
 The stream's answers carry the lease and nothing of the request. So a renewal that is given up closes the stream: an
-answer that comes late must not count for a renewal that was sent after it.
+answer that comes late must not count for a renewal that was sent after it. Whoever else was waiting on it asks again on
+the next stream: it counts from the first asking, which was earlier.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 
 import grpc
 
-from tenure.errors import LeaseLost, StoreUnreachable, StoreUnsure
+from tenure.errors import LeaseLost, StoreUnsure
 from tenure.store.api import Renewal
-from tenure.store.etcd.client import CALL_S, Client, Endpoint, Method
+from tenure.store.etcd.client import ATTEMPT_S, CALL_S, SUSPECT_AFTER_S, Client, Endpoint, Method
 from tenure.store.etcd.faults import Elsewhere, NewToken, fault
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.translation import witness
@@ -25,9 +26,10 @@ KEEP_ALIVE = Method("/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveReque
 class _Stream:
     """One stream, and who waits for its answers, in the order in which they asked."""
 
-    def __init__(self, endpoint: Endpoint, call: Any) -> None:
+    def __init__(self, endpoint: Endpoint, call: Any, token: str) -> None:
         self.endpoint = endpoint
         self.call = call
+        self.token = token
         self.writing = asyncio.Lock()
         self.waiting: dict[int, deque[asyncio.Future[Any]]] = {}
         self.reader: asyncio.Task[None] | None = None
@@ -42,27 +44,27 @@ class Renewals:
         self._opening = asyncio.Lock()
 
     async def renew(self, lease: int) -> Renewal:
-        """Renew it. Raises LeaseLost, StoreUnreachable, StoreUnsure (also when the stream broke for another's sake)."""
-        stream = await self._open()
-        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        stream.waiting.setdefault(lease, deque()).append(answered)
-        try:
-            async with asyncio.timeout(CALL_S):
-                async with stream.writing:
-                    await stream.call.write(pb.LeaseKeepAliveRequest(ID=lease))
-                answer = await answered
-        except BaseException as error:
-            self._void(stream, StoreUnsure(f"{stream.endpoint.name} did not answer a renewal in time"))
-            if self._client.is_closed:
-                raise self._client.closed(True) from None
-            if isinstance(error, TimeoutError):
-                raise StoreUnsure(f"{stream.endpoint.name} did not answer a renewal in time") from None
-            if isinstance(error, grpc.aio.AioRpcError | asyncio.InvalidStateError | grpc.aio.UsageError):
-                raise StoreUnsure(f"{stream.endpoint.name}: the connection broke") from None
-            raise
-        if answer.TTL <= 0:
-            raise LeaseLost
-        return Renewal(answer.TTL, witness(answer.header))
+        """Renew it, at another member when the first is silent. Raises LeaseLost, StoreUnreachable, StoreUnsure, StoreBroken."""
+        several = len(self._client.endpoints) > 1
+        deadline = asyncio.get_running_loop().time() + CALL_S
+        renewed = False
+        while True:
+            stream = await self._open()
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                answer = await self._ask(stream, lease, min(left, ATTEMPT_S) if several else left)
+            except NewToken as error:
+                self._client.forget_token(stream.token)
+                if renewed:
+                    raise error.refusal from None
+                renewed = True
+            except Elsewhere as error:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise StoreUnsure(f"a renewal's end is not known: {error.says}") from None
+            else:
+                if answer.TTL <= 0:
+                    raise LeaseLost
+                return Renewal(answer.TTL, witness(answer.header))
 
     async def close(self) -> None:
         """Close the stream."""
@@ -70,16 +72,53 @@ class Renewals:
             self._void(self._stream, self._client.closed(True))
 
     async def _open(self) -> _Stream:
+        """The stream at the member in use: reads that confirm a renewal must go to where it was made."""
         async with self._opening:
-            if self._stream is None:
+            stream = self._stream
+            if stream is not None and not self._client.in_use(stream.endpoint):
+                self._stream = None
+                self._end_when_done(stream)
+                stream = None
+            if stream is None:
                 endpoint = await self._client.connected()
-                call = endpoint.stream(KEEP_ALIVE)(metadata=await self._client.metadata())
-                stream = self._stream = _Stream(endpoint, call)
+                metadata, token = await self._client.metadata()
+                stream = self._stream = _Stream(endpoint, endpoint.stream(KEEP_ALIVE)(metadata=metadata), token)
                 stream.reader = asyncio.get_running_loop().create_task(self._read(stream))
-            return self._stream
+            return stream
+
+    async def _ask(self, stream: _Stream, lease: int, within_s: float) -> Any:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        answered: asyncio.Future[Any] = loop.create_future()
+        stream.waiting.setdefault(lease, deque()).append(answered)
+        silent = Elsewhere(f"{stream.endpoint.name} did not answer in time")
+        broken = Elsewhere(f"{stream.endpoint.name}: the connection broke")
+        try:
+            async with asyncio.timeout(within_s):
+                async with stream.writing:
+                    await stream.call.write(pb.LeaseKeepAliveRequest(ID=lease))
+                return await answered
+        except TimeoutError:
+            self._client.suspect(stream.endpoint)
+            self._void(stream, silent)
+            raise silent from None
+        except asyncio.CancelledError:
+            if loop.time() - begun > SUSPECT_AFTER_S:
+                self._client.suspect(stream.endpoint)
+            self._void(stream, silent)
+            if self._client.is_closed:
+                raise self._client.closed(True) from None
+            raise
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
+            # The reader knows why; it may not have been told yet.
+            if not answered.done():
+                self._void(stream, broken)
+            if self._client.is_closed:
+                raise self._client.closed(True) from None
+            return await answered
 
     async def _read(self, stream: _Stream) -> None:
-        error: Exception = StoreUnsure(f"{stream.endpoint.name}: the connection broke")
+        error: Exception = Elsewhere(f"{stream.endpoint.name}: the connection broke")
         try:
             while (answer := await stream.call.read()) is not grpc.aio.EOF:
                 waiting = stream.waiting.get(answer.ID)
@@ -90,22 +129,26 @@ class Renewals:
                     del stream.waiting[answer.ID]
                 if not answered.done():
                     answered.set_result(answer)
+                if self._stream is not stream and not stream.waiting:
+                    break
         except grpc.aio.AioRpcError as failed:
-            meaning = fault(failed, stream.endpoint.name, writes=True)
-            if isinstance(meaning, NewToken):
-                self._client.forget_token()
-                meaning = StoreUnreachable(f"{stream.endpoint.name} asks anew who is there")
-            error = StoreUnreachable(meaning.says) if isinstance(meaning, Elsewhere) else meaning
+            error = fault(failed, stream.endpoint.name, writes=False)
         except asyncio.CancelledError:
             if not self._client.is_closed:
                 raise
+            error = self._client.closed(True)
+        if isinstance(error, Elsewhere) and stream.waiting:
+            self._client.suspect(stream.endpoint)
         self._void(stream, error)
 
+    def _end_when_done(self, stream: _Stream) -> None:
+        if not stream.waiting:
+            self._void(stream, self._client.closed(True))
+
     def _void(self, stream: _Stream, error: Exception) -> None:
-        """Nothing that comes from this stream counts any more; the next renewal is sent elsewhere."""
+        """Nothing that comes from this stream counts any more."""
         if self._stream is stream:
             self._stream = None
-            self._client.suspect(stream.endpoint)
         stream.call.cancel()
         if stream.reader is not None and stream.reader is not asyncio.current_task():
             stream.reader.cancel()

@@ -7,12 +7,14 @@ from contextlib import aclosing
 
 from tenure.errors import BadInput, LeaseLost, StoreUnreachable
 from tenure.store.api import Batch, Committed, Compare, Grant, Item, Refused, Renewal, Snapshot, Traits, Write
-from tenure.store.checks import check_prefix, check_transaction, check_ttl
-from tenure.store.etcd import members, translation, watching
+from tenure.store.checks import check_prefix, check_revision, check_transaction, check_ttl
+from tenure.store.etcd import translation, watching
 from tenure.store.etcd.address import parse
 from tenure.store.etcd.client import Client, Method
+from tenure.store.etcd.faults import Forgotten, ToCome
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.renewals import Renewals
+from tenure.store.etcd.versions import LEAST_TTL_S, Versions
 
 RANGE = Method("/etcdserverpb.KV/Range", pb.RangeRequest, pb.RangeResponse)
 TXN = Method("/etcdserverpb.KV/Txn", pb.TxnRequest, pb.TxnResponse)
@@ -20,16 +22,24 @@ COMPACT = Method("/etcdserverpb.KV/Compact", pb.CompactionRequest, pb.Compaction
 LEASE_GRANT = Method("/etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantRequest, pb.LeaseGrantResponse)
 LEASE_REVOKE = Method("/etcdserverpb.Lease/LeaseRevoke", pb.LeaseRevokeRequest, pb.LeaseRevokeResponse)
 
-PAGE = 1000
-"""Keys that one answer of a reading holds; more come in further ones, at the same revision."""
+PAGE_FIRST, PAGE_MOST = 100, 2000
+"""Keys that the first answer of a reading holds, and any. A charm's chunks are a MiB each, most keys some hundred bytes."""
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""What an answer of a reading should be like, by the one before it."""
+
+READINGS_MOST = 5
+"""How often a reading begins anew whose revision was compacted away before its last page."""
 
 
-async def open_etcd(url: str) -> EtcdStore:
-    """The store at the endpoints that `url` names. Raises as `open_store` does."""
+async def open_etcd(url: str, *, least_ttl_s: int = LEAST_TTL_S) -> EtcdStore:
+    """The store at the endpoints that `url` names. `least_ttl_s`: for tests of short leases. Raises as `open_store` does."""
     address = parse(url)
     client = Client(address)
     try:
-        return EtcdStore(client, await members.traits(client))
+        versions = Versions(client, least_ttl_s)
+        await versions.look()
+        return EtcdStore(client, versions)
     except BaseException:
         await client.close()
         raise
@@ -38,9 +48,9 @@ async def open_etcd(url: str) -> EtcdStore:
 class EtcdStore:
     """A connection to an etcd, of one event loop. `open_etcd` makes it."""
 
-    def __init__(self, client: Client, traits: Traits) -> None:
+    def __init__(self, client: Client, versions: Versions) -> None:
         self._client = client
-        self._traits = traits
+        self._versions = versions
         self._renewals = Renewals(client)
 
     @property
@@ -50,8 +60,8 @@ class EtcdStore:
 
     @property
     def traits(self) -> Traits:
-        """As the oldest version among the members has them, when it was opened."""
-        return self._traits
+        """As the oldest version among the members has them; looked at again when etcd's leader has changed."""
+        return self._versions.traits
 
     @property
     def client(self) -> Client:
@@ -59,13 +69,14 @@ class EtcdStore:
         return self._client
 
     async def read(self, prefix: str) -> Snapshot:
-        """All keys under `prefix`, linearizable, with the member that has answered. Raises StoreUnreachable, StoreBroken, BadInput."""
+        """All keys under `prefix`, linearizable, with the member that has answered. Raises StoreUnreachable, StoreBroken."""
         check_prefix(prefix)
-        while True:
+        for _ in range(READINGS_MOST):
             try:
                 return await self._read(prefix)
-            except _CompactedAway:
+            except Forgotten:
                 continue
+        raise StoreUnreachable(f"{self.url} forgets its history faster than {prefix} can be read")
 
     async def commit(
         self, when: Sequence[Compare], then: Sequence[Write], otherwise: Sequence[Write] = ()
@@ -73,6 +84,7 @@ class EtcdStore:
         """One transaction. Raises StoreUnsure, StoreUnreachable, StoreBroken, BadInput, LeaseLost; unsure too when cancelled."""
         check_transaction(when, then, otherwise)
         response = await self._client.call(TXN, translation.transaction(when, then, otherwise), writes=True)
+        self._versions.met(response.header)
         return translation.outcome(response, when)
 
     async def watch(self, prefix: str, after: int) -> AsyncIterator[Batch]:
@@ -84,7 +96,7 @@ class EtcdStore:
 
     async def grant(self, ttl_s: int) -> Grant:
         """A new lease. Raises BadInput, StoreUnsure, StoreUnreachable, StoreBroken."""
-        check_ttl(ttl_s, self._traits)
+        check_ttl(ttl_s, self.traits)
         response = await self._client.call(LEASE_GRANT, pb.LeaseGrantRequest(TTL=ttl_s), writes=True)
         return Grant(response.ID, response.TTL)
 
@@ -101,40 +113,38 @@ class EtcdStore:
 
     async def compact(self, revision: int) -> None:
         """Forget the history before `revision`. Raises BadInput when it doesn't exist yet, StoreUnreachable, StoreBroken."""
-        try:
-            await self._client.call(COMPACT, pb.CompactionRequest(revision=revision))
-        except StoreUnreachable as error:
-            if "required revision has been compacted" in error.message:
-                return
-            if "required revision is a future revision" in error.message:
+        newest = await self._client.call(RANGE, pb.RangeRequest(key=b"\0", count_only=True))
+        check_revision(revision, newest.header.revision)
+        # etcd forgets the named revision's history, too, and refuses a watch only from before it.
+        if revision > 1:
+            try:
+                await self._client.call(COMPACT, pb.CompactionRequest(revision=revision - 1))
+            except Forgotten:
+                pass
+            except ToCome:
                 raise BadInput(f"there is no revision {revision} to forget the history before") from None
-            raise
 
     async def close(self) -> None:
         """End streams and connections; calls under way fail with StoreUnreachable or StoreUnsure."""
+        await self._versions.close()
         await self._renewals.close()
         await self._client.close()
 
     async def _read(self, prefix: str) -> Snapshot:
         start, end = translation.key_range(prefix)
         items: dict[str, Item] = {}
-        header, revision = None, 0
+        header, revision, limit = None, 0, PAGE_FIRST
         while True:
-            request = pb.RangeRequest(key=start, range_end=end, limit=PAGE, revision=revision)
-            try:
-                response = await self._client.call(RANGE, request)
-            except StoreUnreachable as error:
-                if revision and "required revision has been compacted" in error.message:
-                    raise _CompactedAway from None
-                raise
+            request = pb.RangeRequest(key=start, range_end=end, limit=limit, revision=revision)
+            response = await self._client.call(RANGE, request)
             header = header or response.header
             revision = header.revision
+            size = 0
             for kv in response.kvs:
                 items[kv.key.decode()] = translation.item(kv)
+                size += len(kv.key) + len(kv.value)
             if not response.more:
+                self._versions.met(header)
                 return Snapshot(revision, items, translation.witness(header))
             start = response.kvs[-1].key + b"\0"
-
-
-class _CompactedAway(Exception):
-    """Between two pages the history that they are read from was forgotten."""
+            limit = max(1, min(PAGE_MOST, 4 * limit, len(response.kvs) * PAGE_BYTES // (size + 1)))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tenure.errors import BadInput
 from tenure.store.api import Change, Committed, Compare, Delete, Item, Put, Refused, Witness, Write
+from tenure.store.checks import WRITES_MAX
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
-
-OPERATIONS_MAX = 128
-"""What one level of a transaction may hold, by etcd's default."""
 
 
 def key_range(prefix: str) -> tuple[bytes, bytes]:
@@ -39,16 +38,18 @@ def witness(header: Any) -> Witness:
 
 
 def transaction(when: Sequence[Compare], then: Sequence[Write], otherwise: Sequence[Write]) -> Any:
-    """The transaction; where it is refused, it reads the compared keys before anything else."""
+    """The transaction; where it is refused, it reads the compared keys before anything else. Raises BadInput: too large."""
     keys = dict.fromkeys(compare.key for compare in when)
     reads = [pb.RequestOp(request_range=pb.RangeRequest(key=key.encode())) for key in keys]
     writes = [_operation(write) for write in otherwise]
-    if len(reads) + len(writes) > OPERATIONS_MAX:
-        # Each level has the limit to itself.
-        reads = [pb.RequestOp(request_txn=pb.TxnRequest(success=reads))]
-        writes = [pb.RequestOp(request_txn=pb.TxnRequest(success=writes))] if writes else []
+    compares = [part for compare in when for part in _comparisons(compare)]
+    if max(len(reads) + len(writes), len(compares)) > WRITES_MAX:
+        raise BadInput(
+            f"a transaction of {len(compares)} comparisons and {len(writes)} writes if they fail is more than etcd takes",
+            hint=f"at most {WRITES_MAX} together; commit it in parts",
+        )
     return pb.TxnRequest(
-        compare=[part for compare in when for part in _comparisons(compare)],
+        compare=compares,
         success=[_operation(write) for write in then],
         failure=[*reads, *writes],
     )
@@ -60,18 +61,11 @@ def outcome(response: Any, when: Sequence[Compare]) -> Committed | Refused:
     if response.succeeded:
         return Committed(revision)
     current: dict[str, Item | None] = dict.fromkeys(compare.key for compare in when)
-    for kv in _read(response.responses):
-        current[kv.key.decode()] = item(kv)
+    for answer in response.responses:
+        if answer.WhichOneof("response") == "response_range":
+            for kv in answer.response_range.kvs:
+                current[kv.key.decode()] = item(kv)
     return Refused(revision, current)
-
-
-def _read(responses: Iterable[Any]) -> Iterable[Any]:
-    for response in responses:
-        kind = response.WhichOneof("response")
-        if kind == "response_range":
-            yield from response.response_range.kvs
-        elif kind == "response_txn":
-            yield from _read(response.response_txn.responses)
 
 
 def _comparisons(compare: Compare) -> Iterable[Any]:
