@@ -77,6 +77,7 @@ def test_at_the_first_failure_no_other_begins_and_the_hint_goes_on_from_there(wo
     (world.folder / "mended").touch()
     again = rolling(world, *shlex.split(hint[1]))
     assert (again.code, order(again)) == (0, [second, leader])
+    assert rolling(world, "--continue").code == 1, "it is done everywhere"
 
 
 def test_the_next_begins_when_the_check_has_said_yes(world: World) -> None:

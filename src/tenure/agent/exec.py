@@ -13,7 +13,7 @@ import itertools
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +63,7 @@ class Exec:
         if unit is None:
             raise NoSuchThing(f"the agent of {self._host.machine} does not run {name}")
         with _streams(Commands.of(request)) as streams:
-            return await _Run(self._host, unit, streams).run()
+            return await Run(self._host, unit, streams).run()
 
     async def hold_hooks(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Let no hook run on this machine from the answer on, until whoever reads the named pipe `pipe` reads no more."""
@@ -100,7 +100,7 @@ async def _locked(lock: asyncio.Lock, gone: asyncio.Future[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Streams:
+class Streams:
     """Commands, and the writing ends of their caller's pipes."""
 
     commands: Commands
@@ -111,7 +111,7 @@ class _Streams:
 
 
 @contextlib.contextmanager
-def _streams(commands: Commands) -> Iterator[_Streams]:
+def _streams(commands: Commands) -> Iterator[Streams]:
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[str] = loop.create_future()
     with contextlib.ExitStack() as closing:
@@ -125,13 +125,14 @@ def _streams(commands: Commands) -> Iterator[_Streams]:
             closing.callback(os.close, file)
             os.set_blocking(file, True)
             # The kernel tells of a pipe whose reader has gone as of an error, which wakes whoever waits to read.
-            loop.add_reader(file, _settle, gone, "its caller went away")
+            loop.add_reader(file, settle, gone, "its caller went away")
             closing.callback(loop.remove_reader, file)
             files.append(file)
-        yield _Streams(commands, files[0], files[1], gone)
+        yield Streams(commands, files[0], files[1], gone)
 
 
-def _settle(future: asyncio.Future[str], text: str) -> None:
+def settle(future: asyncio.Future[str], text: str) -> None:
+    """Say why, once."""
     if not future.done():
         future.set_result(text)
 
@@ -149,23 +150,27 @@ class _OwedInFull:
         return self._leadership.fence(term)
 
 
-class _Run:
+class Run:
     """One run of some commands."""
 
-    def __init__(self, host: Host, unit: UnitAgent, streams: _Streams) -> None:
+    def __init__(
+        self, host: Host, unit: UnitAgent, streams: Streams, begin: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`begin` is awaited when it is the commands' turn: what it raises is why they don't begin."""
         self._host = host
         self._unit = unit
         self._streams = streams
+        self._begin = begin
         self._commands = streams.commands
         self._ended_because = ""
         self._task = str(next(_TASKS))
 
     async def run(self) -> Mapping[str, Any]:
-        """Wait for the hooks' turn, run them, flush."""
+        """Wait for the hooks' turn, run them, flush. What it answers stands at `Exec.exec`, with what it raises."""
         loop = asyncio.get_running_loop()
         timer = None
         if self._commands.timeout_s is not None:
-            timer = loop.call_later(self._commands.timeout_s, _settle, self._streams.gone, "timed out")
+            timer = loop.call_later(self._commands.timeout_s, settle, self._streams.gone, "timed out")
         try:
             if not await _locked(self._host.hook_lock, self._streams.gone):
                 return {"id": self._task, "code": None, "ended": self._streams.gone.result()}
@@ -188,6 +193,9 @@ class _Run:
         relation = relation_of(self._commands, self._unit.name, executor.place.models.current, told)
         place = replace(executor.place, leadership=_OwedInFull(executor.place.leadership))
         context = HookContext(place, context_id, hook=relation, told=told)
+        if self._begin is not None:
+            await self._begin()
+            self._unit.for_commands()  # it may have come to its end meanwhile
         executor.hook_name = ""
         if journal.failed is None:
             parts.statuses.agent_is("executing", "running commands")
@@ -273,7 +281,7 @@ async def _first(*futures: asyncio.Future[Any]) -> None:
 class _Shell(HookProcess):
     """Bash, reading commands, with the caller's pipes for its output."""
 
-    def start_shell(self, text: str, environment: Mapping[str, str], cwd: Any, streams: _Streams) -> None:
+    def start_shell(self, text: str, environment: Mapping[str, str], cwd: Any, streams: Streams) -> None:
         """Start it. Raises BadInput, Unsure when the kernel refuses."""
         with contextlib.ExitStack() as closing:
             file = os.memfd_create("commands", os.MFD_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Runs commands in a unit's context, from another process on its host: asks the agent, and hands their output on as it comes."""
+"""Runs commands in a unit's context: asks its agent, by its socket or through the store, and hands their output on as it comes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tenure.agent import wire
 from tenure.agent.hooks import PIPES_S
-from tenure.errors import Unsure
+from tenure.defaults import ARGUMENT_MAX
+from tenure.errors import BadInput, Unsure
+from tenure.model.layout import Layout
+from tenure.model.mirror import Mirror
+from tenure.model.tasks import Stream, asking
+from tenure.model.view import UnitView
+from tenure.store.api import Store
 
-Stream = Literal["stdout", "stderr"]
+__all__ = ["Ran", "Stream", "no_hooks", "run_commands", "run_through_store"]
 
 ANSWER_SPARE_S = 60.0
 """How much longer than their own time the agent may take to answer for commands: to end them, and to flush."""
@@ -36,6 +42,14 @@ class Ran:
     """Why what they had buffered was refused; empty: it was not."""
     started: str
     completed: str
+    dropped: int = 0
+    """Bytes of their output that were not passed on, for there were too many."""
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Ran:
+        """From the agent's answer."""
+        texts = {name: str(answer.get(name, "")) for name in ("ended", "flush", "started", "completed")}
+        return cls(id=str(answer["id"]), code=answer["code"], dropped=int(answer.get("dropped", 0)), **texts)
 
 
 async def run_commands(
@@ -58,14 +72,34 @@ async def run_commands(
         finally:
             for reader in readers.values():
                 reader.close()
-    return Ran(
-        str(answer["id"]),
-        answer["code"],
-        str(answer.get("ended", "")),
-        str(answer.get("flush", "")),
-        str(answer.get("started", "")),
-        str(answer.get("completed", "")),
-    )
+    return Ran.of(answer)
+
+
+async def run_through_store(
+    store: Store,
+    layout: Layout,
+    model: Mirror,
+    unit: UnitView,
+    text: str,
+    show: Callable[[Stream, bytes], None],
+    *,
+    timeout_s: float | None,
+    **more: Any,
+) -> Ran:
+    """The same where the agent can only be reached through the store; `model` mirrors it. Never run twice, whoever dies.
+
+    Raises, too, Lost: the agent or the unit has gone meanwhile. The commands and their output are in the store meanwhile.
+    """
+    if len(text.encode("utf-8", "surrogateescape")) > ARGUMENT_MAX:
+        raise BadInput(
+            f"the commands are longer than {ARGUMENT_MAX} bytes", hint="put them into a file on the unit's host"
+        )
+    patience_s = None if timeout_s is None else timeout_s + ANSWER_SPARE_S
+    async with asking(store, layout, unit, "exec", {"text": text, "timeout_s": timeout_s, **more}) as asked:
+        answer = await asked.follow(model, show, patience_s)
+    if "error" in answer:
+        raise wire.raised(answer["error"])
+    return Ran.of(answer)
 
 
 @contextlib.asynccontextmanager

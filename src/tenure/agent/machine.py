@@ -17,6 +17,7 @@ import tenure
 from tenure.agent import exec_tool, logs
 from tenure.agent.control import Control
 from tenure.agent.exec import Exec
+from tenure.agent.exec_remote import Remote
 from tenure.agent.guarding import UnitGuard
 from tenure.agent.host import Host, own_addresses
 from tenure.agent.leftovers import clear_leftovers
@@ -87,8 +88,10 @@ class MachineAgent:
         self._failure: TenureError | None = None
         self._adopting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        Control(host, self._find).register()
+        control = Control(host, self._find)
+        control.register()
         Exec(host, self._find).register()
+        self._remote = Remote(host, self._find, control.is_leader)
 
     async def run(self) -> int:
         """Return the exit code, once everything is handed over: 0, or 128+n after a second signal n.
@@ -99,6 +102,9 @@ class MachineAgent:
         loop.set_exception_handler(self._unhandled)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled, number)
+        # Said when it can be told to end: whoever waits for this line may do so at once.
+        host = self._host
+        _log.info("the agent of %s runs, process %d, store %s", host.machine, os.getpid(), host.store.url)
         working = [
             self._spawn(self._follow()),
             self._spawn(self._registration.keep(self._fail)),
@@ -156,6 +162,7 @@ class MachineAgent:
         self._host.losses.saw(view.machines.keys(), self._host.clock.now())
         for run in self._units.values():
             run.unit.saw()
+        self._remote.saw(view)
         if waiting and (self._adopting is None or self._adopting.done()):
             self._adopting = self._spawn(self._adopt())
 
@@ -265,6 +272,7 @@ class MachineAgent:
             *(run.unit.singletons.withdraw() for run in runs),
             *(self._end_unit(run) for run in runs),
         )
+        await self._remote.close()
         await self._host.desk.close(hand_over=True)
 
     async def _end_unit(self, run: _Run) -> None:
@@ -353,9 +361,7 @@ async def serve(options: Options) -> int:
             install_jujud(state.path / "tools" / f"machine-{options.machine}", JUJU_VERSION)
             await server.start()
             closing.push_async_callback(server.close)
-            agent = MachineAgent(host, registration)
-            _log.info("the agent of %s runs, process %d, store %s", options.machine, os.getpid(), store.url)
-            return await agent.run()
+            return await MachineAgent(host, registration).run()
         finally:
             await desk.close(hand_over=False)
 

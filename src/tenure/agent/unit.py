@@ -74,6 +74,8 @@ class UnitAgent:
         self._alive: _Alive | None = None
         self._update_status_at = host.clock.now()
         self._log = logging.getLogger(f"unit.{name}")
+        self.set_up = asyncio.Event()
+        """Set once commands can be run for it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._resigned = False
         self._shown: list[object] = []
@@ -93,6 +95,7 @@ class UnitAgent:
                     self._alive = await self._prepare()
                     await self._settle_leadership()
                 if await self._step(self._alive):
+                    self.set_up.set()
                     break
                 wait_s = TRY_AGAIN_FIRST_S
             except Exception as error:

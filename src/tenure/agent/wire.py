@@ -120,7 +120,7 @@ async def call(socket: str | Path, request: Mapping[str, Any], timeout_s: float 
     except (OSError, EOFError) as error:
         raise Unsure(f"{where} does not answer: {error}", hint="is `tenure agent` running?") from None
     if "error" in answer:
-        raise _raised(answer["error"])
+        raise raised(answer["error"])
     assert isinstance(answer, dict)
     return answer
 
@@ -130,9 +130,10 @@ def error_answer(error: TenureError) -> dict[str, Any]:
     return {"error": {"class": type(error).__name__, "message": error.message, "hint": error.hint}}
 
 
-def _raised(error: Mapping[str, Any]) -> TenureError:
+def raised(error: Mapping[str, Any]) -> TenureError:
+    """The error that `error_answer` has carried."""
     kind = getattr(errors, str(error.get("class")), None)
     if not (isinstance(kind, type) and issubclass(kind, TenureError)):
         kind = TenureError
-    raised: TenureError = kind(str(error.get("message")), hint=error.get("hint"))
-    return raised
+    found: TenureError = kind(str(error.get("message")), hint=error.get("hint"))
+    return found

@@ -1,14 +1,25 @@
-"""Asking a unit's own agent, through its control socket: only on the host that it runs on."""
+"""Asking a unit's own agent: through its control socket on the host that it runs on, through the store from any other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from tenure.errors import TenureError, Unsure
+import click
+
+from tenure.errors import No, TenureError, Unsure
 
 if TYPE_CHECKING:
-    from tenure.model.view import ModelView
+    from tenure.cli.shared import Settings
+    from tenure.model.mirror import Mirror
+    from tenure.model.view import ModelView, UnitView
     from tenure.names import UnitName
+    from tenure.store.api import Store
+
+Through = Literal["socket", "store"]
 
 LOSSES_WITHIN_S = 1.0
 """How long an agent may take to say what is only to be shown: a stopped one must not hold up `status`."""
@@ -32,6 +43,113 @@ async def ask_agent(view: ModelView, unit: UnitName, verb: str, **arguments: Any
         return await call(machine.socket, {"control": verb, "unit": str(unit), **arguments})
     except TenureError as error:
         raise Unsure(error.message) from error
+
+
+def through_option(function: Any) -> Any:
+    """`--through`: how agents are asked."""
+    return click.option(
+        "--through",
+        type=click.Choice(["socket", "store"]),
+        help="How an agent is asked.  [default: its socket, where that is on this host, else the store]",
+    )(function)
+
+
+def socket_of(unit: UnitView, view: ModelView, through: Through | None) -> str | None:
+    """Where the agent of `unit` is to be asked on this host; None: through the store. Raises Unsure, No: it can't be asked."""
+    from tenure.clock import boot_id
+
+    name = unit.info.machine
+    if unit.info.program:
+        raise Unsure(f"it is a program, {unit.info.program}, in which nothing can be run")
+    if name is None:
+        raise Unsure("it waits for a machine: nothing was run")
+    machine = view.machines.get(name)
+    if machine is None:
+        raise Unsure(f"the agent of {name} is lost: nothing was run")
+    if os.environ.get("JUJU_CONTEXT_ID") and os.environ.get("JUJU_MACHINE_ID") == name:
+        raise No("this is a hook of the same machine, and would wait for its own end: nothing was run")
+    if through == "store":
+        return None
+    # One kernel may run several hosts' containers: there the socket isn't to be seen.
+    here = machine.boot_id == boot_id() and os.path.exists(machine.socket)
+    if not here and through == "socket":
+        raise Unsure(f"its agent is on the host {machine.host}, out of its socket's reach: nothing was run")
+    return machine.socket if here else None
+
+
+async def ask_leader(
+    view: ModelView, unit: UnitName, span_s: float | None, way: StoreWay, through: Through | None
+) -> dict[str, Any]:
+    """What the agent of `unit` answers to is-leader, of which `span_s` (None: the guarantee) are left now.
+
+    Through the store it comes late: `office/late.py` has what is left of it then. Raises Unsure, saying why, when it
+    can't be known.
+    """
+    found = view.unit(unit)
+    if found.info.program:
+        raise Unsure(f"only its program, {found.info.program}, can vouch for it")
+    try:
+        socket = socket_of(found, view, through)
+        if socket is None:
+            return await _ask_leader_late(view, found, span_s, way)
+    except No:  # this is a hook of its machine: the agent answers all the same
+        pass
+    except Unsure as error:
+        raise Unsure(error.message.removesuffix(": nothing was run")) from None
+    return await ask_agent(view, unit, "is-leader", for_s=span_s)
+
+
+async def _ask_leader_late(view: ModelView, unit: UnitView, span_s: float | None, way: StoreWay) -> dict[str, Any]:
+    from tenure.agent.wire import raised
+    from tenure.clock import KernelClock
+    from tenure.model.tasks import Lost, asking
+    from tenure.office.late import asked_for_s, left_on_arrival_s
+    from tenure.office.timing import Timing
+
+    info = view.application(unit.name.application).info
+    timing = Timing.for_lease(info.ttl_s, info.guarantee_s)
+    for_s, within_s = asked_for_s(timing, span_s)
+    store, model = await way.get()
+    clock = KernelClock()
+    sent = clock.now()
+    try:
+        async with asking(store, view.layout, unit, "is-leader", {"for_s": for_s}) as asked:
+            answer = await asked.follow(model, lambda stream, data: None, within_s)
+            arrived = clock.now()
+    except Lost as error:
+        raise Unsure(error.why) from None
+    if "error" in answer:
+        raise raised(answer["error"])
+    if answer["verdict"] == "yes":
+        answer |= {name: left_on_arrival_s(answer[name], sent, arrived) for name in ("surely_left_s", "owed_s")}
+        wanted_s = timing.guarantee_s if span_s is None else span_s
+        if min(answer["surely_left_s"], answer["owed_s"]) < wanted_s:
+            raise Unsure(f"its answer came too late through the store to leave {wanted_s:g} s of it")
+    return answer
+
+
+@dataclass
+class StoreWay:
+    """What is needed to ask through the store: opened when it is first needed."""
+
+    settings: Settings
+    _closing: contextlib.AsyncExitStack
+    _open: tuple[Store, Mirror] | None = None
+
+    async def get(self) -> tuple[Store, Mirror]:
+        """The store, and a mirror of the model."""
+        from tenure.cli import shared
+
+        if self._open is None:
+            self._open = await self._closing.enter_async_context(shared.mirrored(self.settings))
+        return self._open
+
+
+@contextlib.asynccontextmanager
+async def store_way(settings: Settings) -> AsyncIterator[StoreWay]:
+    """The way through the store, for the length of a block."""
+    async with contextlib.AsyncExitStack() as closing:
+        yield StoreWay(settings, closing)
 
 
 async def ask_losses(view: ModelView) -> dict[str, float]:

@@ -1,14 +1,13 @@
-"""tenure exec --unit UNIT -- CMD: run commands in units' hook contexts, on this host.
+"""tenure exec --unit UNIT -- CMD: run commands in units' hook contexts, on this host or another.
 
 Exits with CMD's own code (of several units: the first that isn't 0, by their order); 124 when --timeout has passed; 125
-for a failure of Tenure's: a unit's agent is away or on another host, the unit is ending, what CMD had buffered was
+for a failure of Tenure's: a unit's agent is away or has died meanwhile, the unit is ending, what CMD had buffered was
 refused; 2 for wrong usage, or when there is no such unit.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tenure.cli import shared, values
-from tenure.errors import BadInput, Failed, No, TenureError, Unsure, Vacant
+from tenure.cli.asking import StoreWay, Through, socket_of, store_way, through_option
+from tenure.errors import BadInput, Failed, TenureError, Unsure, Vacant
 from tenure.names import UnitName
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ FAILED = Failed.exit_code
     show_default=True,
     help="How long CMD may wait for hooks and run, on each unit.",
 )
+@through_option
 async def command(
     settings: shared.Settings,
     cmd: tuple[str, ...],
@@ -51,13 +52,15 @@ async def command(
     everyone: bool,
     parallel: bool,
     timeout: float,
+    through: Through | None,
 ) -> int:
     """Run commands in units' hook contexts.
 
     CMD runs in the charm's folder, between two hooks of its machine, with a hook's environment and tools: is-leader and
     relation-get work in it. Several words are quoted for the shell, one is given to it as it is. Its output is passed on
     as it comes, behind the unit's name where there are several. What it has written with relation-set counts whatever
-    its exit code. A True that is-leader has said to it is owed in full. Units of other hosts can't be asked yet.
+    its exit code. A True that is-leader has said to it is owed in full. Units of other hosts are asked through the store,
+    which holds CMD and its output meanwhile; CMD is never run twice, and ends when this command dies.
 
     \b
     Examples:
@@ -78,11 +81,12 @@ async def command(
     except (Unsure, Vacant) as error:
         raise Failed(error.message, hint=error.hint) from None
     tasks = [Task(name, quoted(cmd), timeout, shown=_shown(settings.format, name, len(names))) for name in names]
-    if parallel:
-        await asyncio.gather(*(task.run(view) for task in tasks))
-    else:
-        for task in tasks:
-            await task.run(view)
+    async with store_way(settings) as way:
+        if parallel:
+            await asyncio.gather(*(task.run(view, way, through) for task in tasks))
+        else:
+            for task in tasks:
+                await task.run(view, way, through)
     if settings.format in ("json", "yaml"):
         _emit(settings.format, tasks)
     for task in tasks:
@@ -132,17 +136,13 @@ class Task:
     output: dict[str, bytearray] = field(default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()})
     _begun: dict[str, bytearray] = field(default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()})
 
-    async def run(self, view: ModelView) -> None:
+    async def run(self, view: ModelView, way: StoreWay, through: Through | None) -> None:
         """Run them; never raises for what becomes of them."""
-        from tenure.agent.exec_client import run_commands
         from tenure.model.walltime import now_text
 
         self.enqueued = now_text()
         try:
-            socket = _socket(view, self.unit)
-            self.ran = await run_commands(
-                socket, str(self.unit), self.text, self._show, timeout_s=self.timeout_s, operator=True
-            )
+            self.ran = await self._run(view, way, through)
         except TenureError as error:
             self.code, self.error = FAILED, error.message
         else:
@@ -150,15 +150,32 @@ class Task:
         for stream in self._begun:
             self._print(stream, b"", last=True)
 
+    async def _run(self, view: ModelView, way: StoreWay, through: Through | None) -> Ran:
+        from tenure.agent.exec_client import run_commands, run_through_store
+
+        unit = view.unit(self.unit)
+        socket = socket_of(unit, view, through)
+        if socket is not None:
+            return await run_commands(
+                socket, str(self.unit), self.text, self._show, timeout_s=self.timeout_s, operator=True
+            )
+        store, model = await way.get()
+        return await run_through_store(
+            store, view.layout, model, unit, self.text, self._show, timeout_s=self.timeout_s, operator=True
+        )
+
     def _settle(self, ran: Ran) -> None:
         if ran.ended == "timed out":
             self.code, self.error = 124, f"timed out after {self.timeout_s:g} s; the commands were ended"
         elif ran.ended or ran.code is None:
-            self.code, self.error = FAILED, f"the commands were ended: {ran.ended}"
+            why = ran.ended if ran.ended.startswith("unknown: ") else f"the commands were ended: {ran.ended}"
+            self.code, self.error = FAILED, why
         else:
             self.code = ran.code
             if ran.flush:
                 self.code, self.error = ran.code or FAILED, f"committing requested changes failed: {ran.flush}"
+        if ran.dropped:
+            shared.note(f"note: {self.unit}: the output is cut short: {ran.dropped} bytes more were dropped")
 
     def _show(self, stream: Stream, data: bytes) -> None:
         self.output[stream] += data
@@ -200,23 +217,6 @@ class Task:
         if self.error:
             found["message"] = self.error
         return found
-
-
-def _socket(view: ModelView, name: UnitName) -> str:
-    """Where the unit's agent listens. Raises Unsure, No: it can't be asked."""
-    from tenure.clock import boot_id
-
-    unit = view.unit(name)
-    machine = view.machines.get(unit.info.machine or "")
-    if unit.info.machine is None:
-        raise Unsure("it waits for a machine: nothing was run")
-    if machine is None:
-        raise Unsure(f"the agent of {unit.info.machine} is lost: nothing was run")
-    if os.environ.get("JUJU_CONTEXT_ID") and os.environ.get("JUJU_MACHINE_ID") == unit.info.machine:
-        raise No("this is a hook of the same machine, and would wait for its own end: nothing was run")
-    if machine.boot_id != boot_id():
-        raise Unsure(f"its agent is on the host {machine.host}: nothing was run")
-    return machine.socket
 
 
 def _shown(chosen_format: str | None, unit: UnitName, many: int) -> bool | str:

@@ -1,6 +1,6 @@
 """tenure is-leader UNIT: ask whether a unit leads, and for how long surely.
 
-Exits 0: yes; 1: no; 3: it can't be known (also of a unit of another host); 2 when there is no such unit.
+Exits 0: yes; 1: no; 3: it can't be known (its agent is away, or the answer came too late); 2 when there is no such unit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tenure.cli import shared, values
+from tenure.cli.asking import StoreWay, Through, ask_leader, store_way, through_option
 from tenure.cli.output import emit
 from tenure.names import UnitName
 
@@ -22,11 +23,13 @@ _CODES = {"yes": 0, "no": 1, "unknown": 3}
 @shared.command(prints=True)
 @click.argument("unit", type=values.unit, metavar="UNIT")
 @click.option("--for", "span", type=values.duration, help="For how long at the least.  [default: the guarantee]")
-async def command(settings: shared.Settings, unit: UnitName, span: float | None) -> int:
+@through_option
+async def command(settings: shared.Settings, unit: UnitName, span: float | None, through: Through | None) -> int:
     """Ask whether a unit leads, and for how long surely.
 
-    A yes is a debt: nobody else leads before the time is over, and no hand-over comes sooner. Ask on the unit's own
-    host, for only its agent can vouch for it. --for 0s asks without running up a debt.
+    A yes is a debt: nobody else leads before the time is over, and no hand-over comes sooner. --for 0s asks the unit's
+    own host without running up a debt. The agent of another host is asked through the store: then what is said to be
+    left is counted from when it was asked, and a yes is a debt of two seconds more.
 
     \b
     Examples:
@@ -41,7 +44,8 @@ async def command(settings: shared.Settings, unit: UnitName, span: float | None)
     info = view.application(unit.application).info
     view.unit(unit)
     Timing.for_lease(info.ttl_s, info.guarantee_s).span_ns(span)
-    answer = await _ask(view, unit, span)
+    async with store_way(settings) as way:
+        answer = await _ask(view, unit, span, way, through)
     verdict = str(answer["verdict"])
     why = answer.pop("why", "")
     emit(settings.format, {"unit": str(unit), **answer}, lambda: _sentence(answer))
@@ -50,8 +54,9 @@ async def command(settings: shared.Settings, unit: UnitName, span: float | None)
     return _CODES[verdict]
 
 
-async def _ask(view: ModelView, unit: UnitName, span: float | None) -> dict[str, Any]:
-    from tenure.cli.asking import ask_agent
+async def _ask(
+    view: ModelView, unit: UnitName, span: float | None, way: StoreWay, through: Through | None
+) -> dict[str, Any]:
     from tenure.errors import Unsure
 
     holder = view.application(unit.application).office().holder
@@ -60,7 +65,7 @@ async def _ask(view: ModelView, unit: UnitName, span: float | None) -> dict[str,
     if holder.unit != str(unit):
         return {"verdict": "no", "why": f"{holder.unit} leads {unit.application}"}
     try:
-        return await ask_agent(view, unit, "is-leader", for_s=span)
+        return await ask_leader(view, unit, span, way, through)
     except Unsure as error:
         return {"verdict": "unknown", "why": f"can't tell whether {unit} leads: {error.message}"}
 

@@ -16,6 +16,9 @@
   apps/<app>/offices/<office>/work/<n>        of a singleton: how its process does on a unit; on that one's session
   apps/<app>/settings                         all leader settings, one value
   apps/<app>/status
+  apps/<app>/paused                           while it exists nobody claims an office of the application
+  apps/<app>/rolling                          an operation of `tenure rolling` that isn't done everywhere
+  apps/<app>/rolling-by                       who carries it on; on that command's lease
   offices/<office>/holder, last, terms/…      an office without an application; on its holder's session
   offices/<office>/candidates/<machine>/<id>  who is there for it; on each one's session
   offices/<office>/ran                        when its command was run last, where that limits how often it is
@@ -84,6 +87,18 @@ class Layout:
 
     def settings(self, application: str) -> str:
         """The leader settings."""
+    def paused(self, application: str) -> str:
+        """Exists while nobody is to claim an office of the application."""
+        return f"{self.application(application)}paused"
+
+    def rolling(self, application: str) -> str:
+        """An operation that goes from unit to unit, while it isn't done everywhere."""
+        return f"{self.application(application)}rolling"
+
+    def rolling_by(self, application: str) -> str:
+        """Who carries it on."""
+        return f"{self.application(application)}rolling-by"
+
         return f"{self.application(application)}settings"
 
     def units(self, application: str) -> str:

@@ -287,3 +287,29 @@ def decode(kind: type[R], value: bytes, key: str) -> R:
             hint="it was written by something else, or by a newer Tenure",
         ) from None
     return record
+class RollingOperation(Record, frozen=True, kw_only=True):
+    """`apps/<app>/rolling`: a command that goes from unit to unit by an operator's hand, until it is done everywhere."""
+
+    command: str
+    """What the shell is given; also the next one."""
+    healthy: str | None = None
+    """What says by exit code 0 that the unit is healthy again."""
+    at_once: int = 1
+    timeout_s: float
+    check_timeout_s: float
+    at: tuple[str, ...] = ()
+    """Units that have begun, and of which it isn't known that they are done."""
+    left: tuple[str, ...] = ()
+    """All that aren't done, those among them."""
+    done: tuple[str, ...] = ()
+    began: str = ""
+
+
+class RollingBy(Record, frozen=True, kw_only=True):
+    """`apps/<app>/rolling-by`: who carries that operation on now; on its own lease."""
+
+    host: str
+    pid: int
+    since: str
+
+

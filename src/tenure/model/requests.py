@@ -5,6 +5,8 @@
 | `resolved` | `retry`: run the failed hook again (true), or count it as done (false) | the unit's | its agent: done, or refused when it isn't in error |
 | `transfer` | `now`: break debts | the unit's that is to lead | the holder's agent: done, or refused and why |
 | `remove` | `force` | the unit's | nobody: the unit goes, and the request with it |
+| `exec` | the commands | the unit's | its agent, in keys beside the model: `tasks.py`; the request lives on the asker's lease |
+| `is-leader` | `for_s` | the unit's | its agent, likewise, at once |
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from tenure.model.walltime import now_text
 from tenure.names import UnitName
 from tenure.store.api import Delete, Item, Put, Refused, Store, created_at, modified_at
 
-Kind = Literal["resolved", "transfer", "remove"]
+Kind = Literal["resolved", "transfer", "remove", "exec", "is-leader"]
 
 KEEP_ANSWERED = 10
 """Answered requests of a unit that are kept, for an asker that was slow to look."""

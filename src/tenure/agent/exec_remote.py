@@ -1,0 +1,193 @@
+"""What is asked of this machine's units from other hosts, through the store: commands in their contexts, and who leads.
+
+A command is begun once at the most, whoever dies: it is this process's only when its compare-and-set has landed, and what a
+dead agent had begun is answered, never run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tenure.agent import wire
+from tenure.agent.exec import Run, Streams, settle
+from tenure.agent.exec_output import Output
+from tenure.agent.exec_request import Commands
+from tenure.agent.host import Host
+from tenure.agent.unit import UnitAgent
+from tenure.errors import LeaseLost, NoSuchThing, StoreReplaced, TenureError, Unsure
+from tenure.model.application import ApplicationView, UnitView
+from tenure.model.records import Request
+from tenure.model.tasks import Task
+from tenure.model.view import ModelView
+from tenure.names import UnitName
+
+GONE = "whoever asked for them went away"
+DIED = "unknown: the agent died while it ran"
+
+CLOSE_WITHIN_S = 3.0
+"""How long an agent that ends goes on telling what has become of what was asked."""
+
+SET_UP_WITHIN_S = 10.0
+"""How long commands wait for a unit that isn't set up, as after its agent's start, before it is said."""
+
+RETRY_S = 0.5
+
+_log = logging.getLogger("tenure.agent")
+
+
+class _NotBegun(TenureError):
+    """Nobody asks any more, or another process has begun it."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request that is seen in the model."""
+
+    gone: asyncio.Future[str]
+    work: asyncio.Task[None] | None = field(default=None)
+
+
+class Remote:
+    """Answers the requests `exec` and `is-leader` of this machine's units."""
+
+    def __init__(
+        self,
+        host: Host,
+        find: Callable[[UnitName], UnitAgent | None],
+        is_leader: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]],
+    ) -> None:
+        self._host = host
+        self._find = find
+        self._is_leader = is_leader
+        self._process = uuid.uuid4().hex
+        self._seen: dict[str, ApplicationView] = {}
+        self._open: dict[str, dict[str, _Open]] = {}
+
+    def saw(self, view: ModelView) -> None:
+        """The mirror shows this: begin with what is new, end what nobody asks for any more."""
+        for name in [*self._seen.keys() - view.applications.keys()]:
+            del self._seen[name]
+            self._close_missing(name, {})
+        for name, application in view.applications.items():
+            if self._seen.get(name) is application:
+                continue
+            self._seen[name] = application
+            asked = {
+                request_id: (unit, request)
+                for unit in application.units.values()
+                if unit.info.machine == self._host.machine and unit.request_items
+                for request_id, request in unit.requests.items()
+                if request.kind in ("exec", "is-leader")
+            }
+            self._close_missing(name, asked)
+            for request_id, (unit, request) in asked.items():
+                if request_id not in self._open.get(name, {}):
+                    self._begin(name, request_id, unit, request)
+
+    async def close(self) -> None:
+        """Return once all that was asked is answered, or `CLOSE_WITHIN_S` are over."""
+        works = {one.work for opened in self._open.values() for one in opened.values() if one.work is not None}
+        if works:
+            _, late = await asyncio.wait(works, timeout=CLOSE_WITHIN_S)
+            for work in late:
+                work.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _close_missing(self, name: str, asked: Mapping[str, object]) -> None:
+        opened = self._open.get(name, {})
+        for request_id in [*opened.keys() - asked.keys()]:
+            settle(opened.pop(request_id).gone, GONE)
+        if not opened:
+            self._open.pop(name, None)
+
+    def _begin(self, name: str, request_id: str, unit: UnitView, request: Request) -> None:
+        one = _Open(asyncio.get_running_loop().create_future())
+        self._open.setdefault(name, {})[request_id] = one
+        host, item = self._host, unit.request_items[request_id]
+        task = Task(host.store, host.layout, unit.name, request_id, item, self._process)
+        answering = self._exec if request.kind == "exec" else self._say_who_leads
+        one.work = asyncio.get_running_loop().create_task(self._safely(answering(unit.name, task, request, one)))
+
+    async def _safely(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except StoreReplaced:
+            pass  # the agent ends by it, and says so
+        except TenureError as error:
+            _log.warning("what was asked through the store can't be answered: %s", error.message)
+
+    async def _say_who_leads(self, unit: UnitName, task: Task, request: Request, one: _Open) -> None:
+        try:
+            result = dict(await self._is_leader({**request.arguments, "unit": str(unit)}))
+        except TenureError as error:
+            result = wire.error_answer(error)
+        await task.send([], result)
+
+    async def _exec(self, unit: UnitName, task: Task, request: Request, one: _Open) -> None:
+        loop = asyncio.get_running_loop()
+        found = self._find(unit)
+        try:
+            commands = Commands.of({**request.arguments, "stdout": "", "stderr": ""})
+            if found is None:
+                raise NoSuchThing(f"the agent of {self._host.machine} does not run {unit}")
+        except TenureError as error:
+            await task.send([], wire.error_answer(error))
+            return
+        timer = None
+        if commands.timeout_s is not None:
+            timer = loop.call_later(commands.timeout_s, settle, one.gone, "timed out")
+        try:
+            # A new agent first ends what a dead one's commands have left.
+            await _set_up(found, one.gone)
+            if not await task.end_taken({"id": "", "code": None, "ended": DIED}):
+                await self._run(found, task, commands, one)
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _run(self, unit: UnitAgent, task: Task, commands: Commands, one: _Open) -> None:
+        output = Output(task, lambda: settle(one.gone, GONE))
+
+        async def begin() -> None:
+            if await self._begun(task, one) != "begun":
+                raise _NotBegun(one.gone.result() if one.gone.done() else GONE)
+
+        try:
+            with contextlib.ExitStack() as closing:
+                closing.callback(os.close, output.stdout)
+                closing.callback(os.close, output.stderr)
+                # Its time runs already.
+                streams = Streams(replace(commands, timeout_s=None), output.stdout, output.stderr, one.gone)
+                result = dict(await Run(self._host, unit, streams, begin).run())
+        except _NotBegun as error:
+            result = {"id": "", "code": None, "ended": error.message}
+        except TenureError as error:
+            result = wire.error_answer(error)
+        await output.finish(result)
+
+    async def _begun(self, task: Task, one: _Open) -> str:
+        """Begin it, however long the store is silent, unless its time is over."""
+        while not one.gone.done():
+            try:
+                return await task.begin()
+            except (Unsure, LeaseLost) as error:
+                _log.warning("commands that were asked for can't be begun now: %s", error)
+                await asyncio.sleep(RETRY_S)
+        return "gone"
+
+
+async def _set_up(unit: UnitAgent, gone: asyncio.Future[str]) -> None:
+    """Return when commands can be run for the unit, or can't be for too long, or nobody asks any more."""
+    ready = asyncio.ensure_future(unit.set_up.wait())
+    try:
+        ends: set[asyncio.Future[Any]] = {ready, gone}
+        await asyncio.wait(ends, timeout=SET_UP_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ready.cancel()
