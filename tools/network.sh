@@ -1,13 +1,12 @@
 #!/bin/sh
-# Sees that there is what tests on a network of their own need: nft and ip, and faketime. As root on Debian they are installed;
-# else those tests are skipped.
+# Sees that there is what tests on a network of their own need: nft and ip. As root on Debian they are installed; else
+# those tests are skipped.
 # usage: network.sh    always succeeds
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 wanted=
 command -v nft >/dev/null || wanted="$wanted nftables"
 command -v ip >/dev/null || wanted="$wanted iproute2"
-command -v faketime >/dev/null || wanted="$wanted faketime"
 if [ -n "$wanted" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing$wanted, for the tests of fail-over (apt-get install$wanted)"
     export DEBIAN_FRONTEND=noninteractive

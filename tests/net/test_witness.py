@@ -68,5 +68,6 @@ def test_a_deposed_hook_that_runs_into_the_next_term_is_found(tmp_path: Path) ->
     say(witness.folder, "web-1", ("true", 10), ("here", 12))
     for at, late, wrong in ((9, False, 0), (11, True, 0), (11, False, 1)):
         line = {"unit": "web-0", "term": "7", "at": at * S, "late": late}
-        (witness.folder / "deposed-web-0").write_text(json.dumps(line) + "\n")
+        with (witness.folder / "deposed-web-0").open("a") as file:
+            file.write(json.dumps(line) + "\n")
         assert len(witness.judge({}, []).deposed_late) == wrong

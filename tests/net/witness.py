@@ -11,9 +11,8 @@ Three witnesses, all by CLOCK_BOOTTIME, which namespaces share:
 from __future__ import annotations
 
 import base64
-import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +54,24 @@ while True:
         ran = False
     if not ran:
         time.sleep(0.2)
+"""
+
+# Keeps `etcdctl watch` going, which ends where a member has lost its leader, and misses no revision: landed.py FILE ETCDCTL…
+LANDED = """
+import json, subprocess, sys, time
+out, *etcdctl = sys.argv[1:]
+seen = 0
+with open(out, "w", buffering=1) as file:
+    while True:
+        command = [*etcdctl, "watch", "--prefix", "/tenure/", "-w", "json", f"--rev={seen + 1}"]
+        watch = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        for line in watch.stdout:
+            events = json.loads(line).get("Events") if line.startswith("{") else None
+            if events:
+                file.write(line)
+                seen = max(event["kv"]["mod_revision"] for event in events)
+        watch.wait()
+        time.sleep(0.1)
 """
 
 # Under `tenure hold`: job.py FOLDER
@@ -119,13 +136,20 @@ class Witness:
         self.guarantee_ns = round(guarantee_s * 1e9)
         self.jobs_folder = folder / "jobs"
         self.jobs_folder.mkdir(parents=True)
-        for name, text in (("watch.py", WATCH), ("loop.py", LOOP), ("job.py", JOB)):
+        self._read: dict[Path, tuple[int, list[dict[str, Any]]]] = {}
+        for name, text in (("watch.py", WATCH), ("loop.py", LOOP), ("job.py", JOB), ("landed.py", LANDED)):
             (folder / name).write_text(text)
 
     def said(self, what: str = "leader") -> list[dict[str, Any]]:
-        """The lines of all units, in no order."""
-        lines = [path.read_text().splitlines(keepends=True) for path in self.folder.glob(f"{what}-*")]
-        return [json.loads(line) for line in itertools.chain(*lines) if line.endswith("\n")]
+        """The lines of all units, in no order. Each is read once."""
+        for path in self.folder.glob(f"{what}-*"):
+            offset, lines = self._read.get(path, (0, []))
+            with path.open("rb") as file:
+                file.seek(offset)
+                new = file.read()
+            new = new[: new.rfind(b"\n") + 1]
+            self._read[path] = (offset + len(new), lines + [json.loads(line) for line in new.splitlines()])
+        return [line for path, (_, lines) in self._read.items() if path.name.startswith(f"{what}-") for line in lines]
 
     def leaders(self) -> list[Claim]:
         """When who was leader, as far as it was told so: to the end of the guarantee, or of the script."""
@@ -144,10 +168,12 @@ class Witness:
         """When the command ran, by its term."""
         found = []
         for path in self.jobs_folder.iterdir():
-            text = path.read_text()
-            lines = text[: text.rfind("\n") + 1].split()
-            if lines:
-                found.append(Claim(path.name, int(lines[0]), int(lines[-1])))
+            with path.open("rb") as file:
+                first = file.readline()
+                file.seek(max(0, file.seek(0, 2) - 100))
+                last = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
+            if first.endswith(b"\n"):
+                found.append(Claim(path.name, int(first), int(last)))
         return sorted(found, key=lambda claim: claim.first)
 
     def writes(self) -> list[Write]:
@@ -195,22 +221,35 @@ def not_by_the_holder(lines: Iterable[str], application: str = "web") -> list[st
     holder, term = "", 0
     before: dict[str, str] = {}
     wrong = []
+    for key, value, revision in events(lines):
+        if key.endswith(f"/apps/{application}/offices/leader/holder"):
+            holder, term = (value["unit"].replace("/", "-"), revision) if value else ("", 0)
+        elif key.endswith(f"/apps/{application}/settings"):
+            settings = settings_in(value)
+            for name in [name for name, number in settings.items() if before.get(name) != number]:
+                writer, _, said = name.removeprefix("by-").rpartition("-")
+                if writer != holder or (said != "0" and int(said) != term):
+                    wrong.append(f"{name} at {revision}, when {holder or 'nobody'} held term {term}")
+            before = settings
+    return wrong
+
+
+def terms(lines: Iterable[str], application: str = "web") -> int:
+    """How many terms of the leader etcd has seen."""
+    key = f"/apps/{application}/offices/leader/holder"
+    return sum(name.endswith(key) and value is not None for name, value, _ in events(lines))
+
+
+def events(lines: Iterable[str]) -> Iterator[tuple[str, Any, int]]:
+    """Key, value (None: deleted) and revision of each change in what `etcdctl watch -w json` has written."""
     for line in lines:
         for event in json.loads(line).get("Events", []):
             entry = event["kv"]
-            key = base64.b64decode(entry["key"]).decode()
             gone = event.get("type") in (1, "DELETE")
-            if key.endswith(f"/apps/{application}/offices/leader/holder"):
-                value = {} if gone else json.loads(base64.b64decode(entry["value"]))
-                holder, term = value.get("unit", "").replace("/", "-"), 0 if gone else entry["mod_revision"]
-            elif key.endswith(f"/apps/{application}/settings"):
-                value = {} if gone else settings_in(json.loads(base64.b64decode(entry["value"])))
-                for name in [name for name, number in value.items() if before.get(name) != number]:
-                    writer, _, said = name.removeprefix("by-").rpartition("-")
-                    if writer != holder or (said != "0" and int(said) != term):
-                        wrong.append(f"{name} at {entry['mod_revision']}, when {holder or 'nobody'} held term {term}")
-                before = value
-    return wrong
+            key = base64.b64decode(entry["key"]).decode()
+            # Charms' archives are no JSON, and none of ours to judge.
+            if "/apps/" in key:
+                yield key, None if gone else json.loads(base64.b64decode(entry["value"])), entry["mod_revision"]
 
 
 def settings_in(record: Any) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -14,7 +16,7 @@ from typing import TypeVar
 
 from tests.etcd import EtcdCluster, Member
 from tests.net.hosts import Host, HostProcess, Link, Network
-from tests.net.witness import DEPOSED, Claim, Verdict, Witness
+from tests.net.witness import DEPOSED, Claim, Verdict, Witness, events
 from tests.waiting import until
 
 LEASE_S = 6
@@ -25,9 +27,23 @@ MACHINES = ("m0", "m1", "m2")
 T = TypeVar("T")
 
 
-def faketime() -> Path | None:
-    """The library that shows a process another wall clock, and no other monotonic one."""
-    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+class WallClock:
+    """Another wall clock for those processes that have `environment`; no other clock of theirs is touched."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "wallclock"
+        library = folder / "wallclock.so"
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        source = Path(__file__).parent.parent / "soak" / "wallclock.c"
+        command = [compiler or "cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
+        self.can_be_had = compiler is not None and subprocess.run(command, check=False).returncode == 0
+        self.environment = {"LD_PRELOAD": str(library), "SOAK_WALL_CLOCK": str(self._file)} if self.can_be_had else {}
+        self._file.write_bytes(struct.pack("q", 0))
+
+    def move(self, by_s: int) -> None:
+        """It is so much ahead from now on."""
+        with self._file.open("r+b") as file:
+            file.write(struct.pack("q", by_s))
 
 
 def now_ns() -> int:
@@ -54,7 +70,12 @@ class TenureHost:
     def environment(self) -> dict[str, str]:
         """Of all that runs on it. `extra` is the agent's alone."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TENURE_", "JUJU_"))}
-        own = {"XDG_RUNTIME_DIR": "/run", "XDG_STATE_HOME": str(self.state / "home"), "TENURE_STORE": self.world.url}
+        own = {
+            "XDG_RUNTIME_DIR": "/run",
+            "TMPDIR": "/run",
+            "XDG_STATE_HOME": str(self.state / "home"),
+            "TENURE_STORE": self.world.url,
+        }
         return kept | own
 
     def start(self, *names: str) -> None:
@@ -110,6 +131,8 @@ class NetWorld:
         self.folder = Path(tempfile.mkdtemp(prefix="tenure-net-"))
         self.witness = Witness(self.folder / "seen", GUARANTEE_S)
         self.keep = False
+        self.wall_clock = WallClock(self.folder)
+        """Of the last host's agent."""
         self.network = Network()
         try:
             stores = [self.network.add(f"e{number}") for number in range(3)]
@@ -117,6 +140,7 @@ class NetWorld:
             self.hosts = [
                 TenureHost(self, self.network.add(name), f"web/{number}") for number, name in enumerate(MACHINES)
             ]
+            self.hosts[2].extra = self.wall_clock.environment
             self.etcd = EtcdCluster(
                 version,
                 3,
@@ -134,9 +158,9 @@ class NetWorld:
         try:
             self.etcd.__enter__()
             self.landed = self.folder / "landed"
-            with self.landed.open("ab") as file:
-                command = [*self.etcd.ctl_command(), "watch", "--prefix", "/tenure/", "-w", "json"]
-                self.watching = self.desk.popen(command, {**os.environ, "ETCDCTL_API": "3"}, file)
+            with (self.folder / "landed.log").open("ab") as log:
+                script = [sys.executable, "-I", "-S", str(self.witness.folder / "landed.py"), str(self.landed)]
+                self.desk.popen([*script, *self.etcd.ctl_command()], {**os.environ, "ETCDCTL_API": "3"}, log)
             self._deploy()
             for host in self.hosts:
                 host.start()
@@ -231,6 +255,10 @@ class NetWorld:
 
         self.until(all_answer, "every unit to answer")
 
+    def landed_lines(self) -> list[str]:
+        """What `etcdctl watch` has written so far."""
+        return [line for line in self.landed.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
     def judge(self) -> Verdict:
         """Whether all has been as promised until now. Waits until the units agree about the settings."""
 
@@ -243,9 +271,7 @@ class NetWorld:
             if "watch" in host.running:
                 host.running.pop("watch").kill()
         settings = self.until(agreed, "the units to agree")
-        assert self.watching.poll() is None, "etcdctl watch has ended"
-        lines = self.landed.read_text().splitlines(keepends=True)
-        verdict = self.witness.judge(settings, [line for line in lines if line.endswith("\n")])
+        verdict = self.witness.judge(settings, self.landed_lines())
         for host in self.hosts:
             host.start("watch")
         self.keep |= bool(verdict)
@@ -278,8 +304,7 @@ class NetWorld:
 
     def compact(self) -> None:
         """Forget what `etcdctl watch` has seen, and defragment each member that answers."""
-        seen = self.landed.read_text().rpartition("\n")[0].rpartition("\n")[2]
-        revision = json.loads(seen)["Header"]["revision"] if seen else 1
-        self.etcd.run_ctl("compaction", str(revision))
+        seen = max((revision for _, _, revision in events(self.landed_lines())), default=1)
+        self.etcd.run_ctl("compaction", str(seen))
         for member in self.etcd.members:
             self.etcd.run_ctl("defrag", at=[member])
