@@ -16,7 +16,7 @@ from tenure.agent import toolserver, wire
 from tenure.agent.hook import Hook
 from tenure.agent.tools import TOOLS
 from tenure.agent.tools.base import Caller
-from tenure.agent.tools.install import install_jujud
+from tenure.agent.tools.install import JujudPath, install_jujud
 from tenure.agent.toolserver import ToolServer, socket_path
 from tenure.defaults import ARGUMENT_MAX
 from tenure.errors import BadInput, NoSuchThing, Unsure
@@ -461,3 +461,40 @@ async def test_an_interpreter_whose_path_no_first_line_can_hold_runs_the_tools_t
         assert await shop.run(context, "is-leader") == (0, b"True\n", b"")
         assert await shop.run(context, "leader-set", "a=it's") == (0, b"", b"")
         assert await shop.run(context, "leader-get", "a") == (0, b"it's\n", b"")
+
+
+def test_charmhelpers_finds_a_jujud_where_it_looks_while_an_agent_runs(tmp_path: Path) -> None:
+    juju, folders = tmp_path / "juju" / "tools", [tmp_path / f"m{number}" / "machine-m0" for number in range(2)]
+    for folder in folders:
+        install_jujud(folder, "3.6.9")
+    first, second = (JujudPath(folder, juju) for folder in folders)
+    assert first.offer()
+    assert second.offer(), "one is there already"
+    (found,) = juju.glob("machine-*/jujud")
+    assert found.resolve() == folders[0] / "jujud"
+    second.withdraw()
+    assert found.exists(), "only what is one's own is taken away"
+    first.withdraw()
+    assert not juju.parent.exists()
+
+
+def test_a_jujud_that_an_agent_has_left_nowhere_is_replaced_and_a_real_one_stays(tmp_path: Path) -> None:
+    juju, mine = tmp_path / "juju" / "tools", tmp_path / "machine-m1"
+    install_jujud(mine, "3.6.9")
+    juju.mkdir(parents=True)
+    (juju / "machine-m0").symlink_to(tmp_path / "gone")
+    assert JujudPath(mine, juju).offer()
+    assert [path.name for path in juju.iterdir()] == ["machine-m1"]
+    JujudPath(mine, juju).withdraw()
+    install_jujud(juju / "machine-0", "3.6.4")
+    assert JujudPath(mine, juju).offer()
+    JujudPath(mine, juju).withdraw()
+    assert [path.name for path in juju.iterdir()] == ["machine-0"]
+
+
+def test_where_nothing_may_be_written_there_is_no_jujud_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "juju").touch()
+    install_jujud(tmp_path / "machine-m0", "3.6.9")
+    path = JujudPath(tmp_path / "machine-m0", tmp_path / "juju" / "tools")
+    assert not path.offer()
+    path.withdraw()

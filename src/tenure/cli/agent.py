@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, state_folders
 from tenure.names import check_machine
 
 
@@ -39,6 +39,7 @@ async def command(settings: shared.Settings, machine: str, state_dir: Path | Non
     if settings.url == shared.default_store():
         shared.state_home().mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = state_dir or shared.state_home() / "machines" / machine
+    state_folders.note(folder.absolute())
     # A process that lives for months need not carry what parsed its command line. -P: the current folder holds no modules.
     os.execv(
         sys.executable,

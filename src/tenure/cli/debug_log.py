@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from tenure.cli import shared
+from tenure.cli import shared, state_folders
 from tenure.cli.output import as_yaml, one_line
 
 _FOLLOW_FROM = 10
@@ -56,7 +56,7 @@ async def command(settings: shared.Settings, follow: bool, limit: int | None) ->
 
 
 async def _folders(settings: shared.Settings) -> list[Path]:
-    """The folders of logs on this host: of the agents that are up, and of those that were, in the user's state folder."""
+    """The folders of logs on this host: of the agents that are up, and of this user's that were."""
     from tenure.clock import boot_id
     from tenure.errors import Unsure
     from tenure.model.view import read_model
@@ -69,8 +69,8 @@ async def _folders(settings: shared.Settings) -> list[Path]:
         uuid = view.info.uuid if view.info is not None else None
         found = {Path(one.state_dir) / "log" for one in view.machines.values() if one.boot_id == here}
     except Unsure as error:
-        shared.note(f"note: {error.message}; shown is what agents have left in {shared.state_home() / 'machines'}")
-    for state in (shared.state_home() / "machines").glob("*/"):
+        shared.note(f"note: {error.message}; shown is what agents of yours have left on this host")
+    for state in state_folders.known():
         if uuid is None or _belongs(state, uuid):
             found.add(state / "log")
     return sorted(folder for folder in {folder.resolve() for folder in found} if folder.is_dir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import platform
@@ -15,6 +16,9 @@ SHEBANG_MAX = 255
 """Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE less the NUL)."""
 
 CLIENT = ".hook-tool"
+
+JUJU_TOOLS = Path("/var/lib/juju/tools")
+"""Where Juju's own agents have theirs."""
 
 
 def install_tools(folder: Path) -> None:
@@ -40,6 +44,36 @@ version|--version) echo {shlex.quote(answer)} ;;
 esac
 """
     _write(folder / "jujud", script.encode())
+
+
+class JujudPath:
+    """A machine's folder of tools where charmhelpers looks for it, as its path is written down there: `/var/lib/juju/tools`.
+
+    Only where this agent may write there, and no `jujud` of anybody's is found; for as long as the agent runs.
+    """
+
+    def __init__(self, folder: Path, juju: Path = JUJU_TOOLS) -> None:
+        self._folder, self._link = folder, juju / folder.name
+
+    def offer(self) -> bool:
+        """Whether charmhelpers finds it there now, or another one. A link that leads nowhere is a killed agent's."""
+        with contextlib.suppress(OSError):
+            for other in self._link.parent.glob("machine-*"):
+                if other.is_symlink() and not other.exists():
+                    other.unlink()
+            if any(self._link.parent.glob("machine-*/jujud")):
+                return True
+            self._link.parent.mkdir(parents=True, exist_ok=True)
+            self._link.symlink_to(self._folder)
+        return (self._link / "jujud").exists()
+
+    def withdraw(self) -> None:
+        """Take away what was put there, and the folders that are empty then."""
+        with contextlib.suppress(OSError):
+            if os.readlink(self._link) == str(self._folder):
+                self._link.unlink()
+                self._link.parent.rmdir()
+                self._link.parent.parent.rmdir()
 
 
 def _client() -> bytes:
