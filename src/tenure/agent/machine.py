@@ -25,7 +25,7 @@ from tenure.agent.processes import Processes
 from tenure.agent.registration import MACHINE_TTL_S, Registration
 from tenure.agent.singletons.unit import Singletons
 from tenure.agent.state_dir import StateDir
-from tenure.agent.tools.install import install_jujud
+from tenure.agent.tools.install import JUJU_TOOLS, JujudPath, install_jujud
 from tenure.agent.toolserver import ToolServer, socket_path
 from tenure.agent.unit import UnitAgent
 from tenure.alarm import Alarm
@@ -358,7 +358,11 @@ async def serve(options: Options) -> int:
             )  # fmt: skip
             clear_leftovers(host)
             exec_tool.install(state.path / "bin", server.path, state.path)
-            install_jujud(state.path / "tools" / f"machine-{options.machine}", JUJU_VERSION)
+            install_jujud(tools := state.path / "tools" / f"machine-{options.machine}", JUJU_VERSION)
+            jujud = JujudPath(tools)
+            if not jujud.offer():
+                _log.debug("charmhelpers won't find a jujud: %s can't be written", JUJU_TOOLS)
+            closing.callback(jujud.withdraw)
             await server.start()
             closing.push_async_callback(server.close)
             return await MachineAgent(host, registration).run()
