@@ -192,7 +192,7 @@ class SingletonProcess:
                 self._checked.set_result(int(rest))
         elif word == "ending":
             self._stop_watching()
-            if term != self._term:
+            if term != self._term and not isinstance(self._decided, GiveUp):
                 self._show("stopping", term=term)
         elif word == "stuck":
             self._log.error("processes that the kernel can't end hold %s up: %s", self.singleton.office, rest)
