@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 from tenure.alarm import HeldTime
+from tenure.errors import StoreUnsure
 from tenure.store import open_store
 from tenure.store.api import Batch, Committed, Put, Store
 from tenure.store.memory import MemoryStore
@@ -17,29 +19,59 @@ LIMIT_S = 10.0
 """Whatever is waited for has come by then, or the test has failed."""
 
 
-class Engine:
-    """One empty world of some engine; its time is the test's."""
+class Engine(Protocol):
+    """One empty world of some engine, and its time."""
+
+    url: str
+    stores: list[Any]
+    ttl_s: int
+    """A lease to wait out in a test."""
+    moment_s: float
+    """How long before a lease's end a test can surely see that it has not come."""
+
+    async def open(self) -> Store:
+        """One more connection to the world, as if from one more process."""
+        ...
+
+    async def time_comes(self, seconds: float) -> None:
+        """Let time pass, and nobody look."""
+        ...
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass, and every store notice what that has ended."""
+        ...
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        ...
+
+
+class HeldEngine:
+    """One empty world of an engine that takes a test's time."""
+
+    ttl_s = 10
+    moment_s = 0.001
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.time = HeldTime()
-        self.stores: list[MemoryStore | SqliteStore] = []
+        self.stores: list[Any] = []
 
     async def open(self) -> Store:
-        """One more connection to the world, as if from one more process."""
         store = await open_store(self.url, clock=self.time, waiter=self.time)
         assert isinstance(store, MemoryStore | SqliteStore)
         self.stores.append(store)
         return store
 
+    async def time_comes(self, seconds: float) -> None:
+        self.time.advance(seconds)
+
     async def passes(self, seconds: float) -> None:
-        """Let time pass, and every store notice what that has ended."""
         self.time.advance(seconds)
         for store in self.stores:
             await store.expire_due()
 
     async def close(self) -> None:
-        """Close what was opened."""
         for store in self.stores:
             await store.close()
 
@@ -85,3 +117,13 @@ async def put(store: Store, key: str, value: bytes = b"", lease: int = 0) -> int
 async def keys(store: Store, prefix: str = "") -> list[str]:
     """The keys under `prefix`, in their order."""
     return list((await store.read(prefix)).items)
+
+
+async def settled(call: Callable[[], Awaitable[Any]]) -> Any:
+    """What the call comes to, asked again while it can't be known."""
+    for _ in range(10):
+        try:
+            return await call()
+        except StoreUnsure:
+            continue
+    return await call()

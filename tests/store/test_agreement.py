@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tenure.errors import BadInput, Compacted, LeaseLost
 from tenure.store.api import (
@@ -32,7 +40,9 @@ from tenure.store.api import (
     Store,
     Write,
 )
-from tests.store.engines import ENGINES, Engine
+from tests.etcd import EtcdCluster, versions
+from tests.store.engines import ENGINES, Engine, HeldEngine
+from tests.store.etcd.engine import EtcdEngine
 from tests.waiting import until_async
 
 KEYS = st.sampled_from(["/a", "/a/b", "/a/c", "/a/ä", "/a0", "/b"])
@@ -46,16 +56,19 @@ Comparison = tuple[str, bytes | None, int | None, int | None]
 class Peer:
     """One engine with two connections. Its leases are known by the order in which they were granted."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, engine: Engine) -> None:
         self.name = name
-        self.engine = Engine(ENGINES[name](folder))
+        self.engine = engine
         self.stores: list[Store] = []
         self.leases: list[int] = [0]
+        self.base = 0
+        """The revision at which this world was empty: what is compared is counted from it."""
         self.seen: list[Any] = []
         self._following: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         self.stores = [await self.engine.open(), await self.engine.open()]
+        self.base = (await self.stores[0].read("")).revision
         self._following = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
@@ -77,7 +90,7 @@ class Peer:
         return False
 
     async def _follow(self) -> None:
-        async for batch in self.stores[1].watch("", 0):
+        async for batch in self.stores[1].watch("", self.base):
             self.seen.append(self.plain(batch))
 
     async def outcome(self, call: Callable[[], Awaitable[Any]]) -> Any:
@@ -87,18 +100,25 @@ class Peer:
         except (BadInput, LeaseLost, Compacted) as error:
             return type(error)
 
+    def revision(self, revision: int) -> int:
+        """This world's own, of one that is counted from its beginning; 0 is that of what isn't there."""
+        return revision + self.base if revision else 0
+
     def plain(self, value: Any) -> Any:
-        """`value` with lease numbers replaced by the leases' order."""
+        """`value` with lease numbers replaced by the leases' order, and revisions counted from the world's beginning."""
         match value:
             case Item():
                 lease = self.leases.index(value.lease)
-                return (value.key, value.value, value.create_revision, value.mod_revision, value.version, lease)
+                created, modified = value.create_revision - self.base, value.mod_revision - self.base
+                return (value.key, value.value, created, modified, value.version, lease)
             case Snapshot(revision, items):
-                return revision, [(key, self.plain(item)) for key, item in items.items()]
+                return revision - self.base, [(key, self.plain(item)) for key, item in items.items()]
+            case Committed(revision):
+                return Committed(revision - self.base)
             case Refused(revision, current):
-                return "refused", revision, {key: self.plain(item) for key, item in current.items()}
+                return "refused", revision - self.base, {key: self.plain(item) for key, item in current.items()}
             case Batch(revision, changes):
-                return revision, [self.plain(change) for change in changes]
+                return revision - self.base, [self.plain(change) for change in changes]
             case Change(key, item):
                 return key, self.plain(item)
             case Grant(lease, ttl_s):
@@ -110,14 +130,25 @@ class Peer:
                 return value
 
 
+async def _held(url: Callable[[Path], str], folder: Path) -> Engine:
+    return HeldEngine(url(folder))
+
+
 class StoreAgreement(RuleBasedStateMachine):
     leases = Bundle("leases")
+    engines: ClassVar[Mapping[str, Callable[[Path], Awaitable[Engine]]]] = {
+        name: partial(_held, url) for name, url in ENGINES.items()
+    }
+
+    longer_s: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.folder = Path(tempfile.mkdtemp())
-        self.peers = [Peer(name, self.folder) for name in ENGINES]
+        self.peers = [
+            Peer(name, self.loop.run_until_complete(make(self.folder))) for name, make in self.engines.items()
+        ]
         self.newest = 0
         self.granted = 0
         for peer in self.peers:
@@ -140,13 +171,13 @@ class StoreAgreement(RuleBasedStateMachine):
             assert other == first, f"{peer.name} differs from {self.peers[0].name}, which is the meaning"
         return first
 
-    def compare(self, comparison: Comparison) -> Compare:
+    def compare(self, comparison: Comparison, peer: Peer) -> Compare:
         key, value, created, modified = comparison
         return Compare(
             key,
             value,
-            None if created is None else max(0, self.newest - created),
-            None if modified is None else max(0, self.newest - modified),
+            None if created is None else peer.revision(max(0, self.newest - created)),
+            None if modified is None else peer.revision(max(0, self.newest - modified)),
         )
 
     @initialize(target=leases)
@@ -172,9 +203,8 @@ class StoreAgreement(RuleBasedStateMachine):
         deletes: list[Write],
         otherwise: list[Write],
     ) -> None:
-        compares = [self.compare(comparison) for comparison in when]
-
         async def commit(peer: Peer) -> Any:
+            compares = [self.compare(comparison, peer) for comparison in when]
             then = [Put(key, value, peer.leases[lease]) for key, value, lease in puts]
             return await peer.stores[who].commit(compares, [*then, *deletes], otherwise)
 
@@ -184,7 +214,7 @@ class StoreAgreement(RuleBasedStateMachine):
 
     @rule(target=leases, who=st.integers(0, 1), ttl_s=st.integers(1, 6))
     def grant(self, who: int, ttl_s: int) -> Any:
-        if isinstance(self.agree(lambda peer: peer.stores[who].grant(max(ttl_s, 2))), int):
+        if isinstance(self.agree(lambda peer: peer.stores[who].grant(max(ttl_s, 2) + self.longer_s)), int):
             self.granted += 1
             return self.granted
         return multiple()
@@ -204,7 +234,7 @@ class StoreAgreement(RuleBasedStateMachine):
     @rule(who=st.integers(0, 1), back=st.integers(-1, 6))
     def compact(self, who: int, back: int) -> None:
         newest = self.agree(lambda peer: peer.stores[who].read(""))[0]
-        self.agree(lambda peer: peer.stores[who].compact(max(0, newest - back)))
+        self.agree(lambda peer: peer.stores[who].compact(peer.revision(max(0, newest - back))))
 
     @rule(who=st.integers(0, 1), prefix=PREFIXES)
     def read(self, who: int, prefix: str) -> None:
@@ -219,10 +249,10 @@ class StoreAgreement(RuleBasedStateMachine):
         async def follow(peer: Peer) -> Any:
             store = peer.stores[who]
             last = (await store.commit([], [Put(key, b"last")])).revision
-            batches = store.watch(prefix, after)
+            batches = store.watch(prefix, peer.base + after)
             seen: list[Any] = []
             try:
-                while not seen or seen[-1][0] < last:
+                while not seen or seen[-1][0] < last - peer.base:
                     seen.append(peer.plain(await anext(batches)))
             finally:
                 await batches.aclose()  # type: ignore[attr-defined]
@@ -246,3 +276,23 @@ class StoreAgreementAtLength(StoreAgreement):
 
 StoreAgreementAtLength.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
 TestAgreementAtLength = pytest.mark.slow(StoreAgreementAtLength.TestCase)
+
+
+class StoreAgreementOnEtcd(StoreAgreement):
+    """The same machine against a real etcd, on which no time passes: what ends leases by itself is in the conformance suite."""
+
+    engines: ClassVar[Mapping[str, Callable[[Path], Awaitable[Engine]]]] = {}
+    longer_s = 60  # so that none ends while the steps are made
+    time_passes = None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", sorted({*versions()[:1], *versions()[-1:]}) or [""])
+def test_etcd_agrees_with_memory(version: str, etcds: dict[str, EtcdCluster]) -> None:
+    class OnThisVersion(StoreAgreementOnEtcd):
+        engines: ClassVar[Mapping[str, Callable[[Path], Awaitable[Engine]]]] = {
+            "memory": partial(_held, ENGINES["memory"]),
+            f"etcd {version}": lambda _: EtcdEngine.empty(etcds, version),
+        }
+
+    run_state_machine_as_test(OnThisVersion, settings=settings(max_examples=15, stateful_step_count=30))

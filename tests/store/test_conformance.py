@@ -220,7 +220,7 @@ async def test_a_closed_store_says_so(engine: Engine) -> None:
 
 async def test_closing_ends_the_watches(engine: Engine) -> None:
     store = await engine.open()
-    async with watching(store, "", 0) as watch:
+    async with watching(store, "", (await store.read("")).revision) as watch:
         coming = asyncio.create_task(watch.next())
         await asyncio.sleep(0)
         await store.close()
@@ -233,7 +233,7 @@ async def test_keys_and_leases_outlive_the_connection_that_made_them(engine: Eng
     granted = await one.grant(10)
     await put(one, "/a", lease=granted.lease)
     await one.close()
-    engine.stores.remove(one)  # type: ignore[arg-type]
+    engine.stores.remove(one)
     assert await keys(other) == ["/a"]
     assert (await other.renew(granted.lease)).ttl_s == granted.ttl_s
 

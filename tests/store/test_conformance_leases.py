@@ -13,7 +13,7 @@ from tenure.store.api import (
     Store,
     absent,
 )
-from tests.store.engines import Engine, keys, put, watching
+from tests.store.engines import Engine, keys, put, settled, watching
 
 TTL_S = 10
 
@@ -38,17 +38,17 @@ async def test_a_lease_of_a_length_that_cannot_be_had_is_bad_input(store: Store)
 
 
 async def test_a_key_is_there_until_its_lease_ends_and_gone_thereafter(store: Store, engine: Engine) -> None:
-    granted = await store.grant(TTL_S)
+    granted = await store.grant(engine.ttl_s)
     await put(store, "/a", lease=granted.lease)
-    await engine.passes(granted.ttl_s - 0.001)
+    await engine.passes(granted.ttl_s - engine.moment_s)
     assert await keys(store) == ["/a"]
-    await engine.passes(0.001)
+    await engine.passes(engine.moment_s)
     assert await keys(store) == []
 
 
 async def test_a_leases_keys_go_in_one_revision_that_watchers_see(engine: Engine) -> None:
     one, other = await engine.open(), await engine.open()
-    granted = await one.grant(TTL_S)
+    granted = await one.grant(engine.ttl_s)
     await put(one, "/b", lease=granted.lease)
     revision = await put(one, "/a", lease=granted.lease)
     async with watching(other, "/", revision) as watch:
@@ -59,49 +59,49 @@ async def test_a_leases_keys_go_in_one_revision_that_watchers_see(engine: Engine
 
 
 async def test_two_leases_that_end_are_two_revisions_the_earlier_end_first(store: Store, engine: Engine) -> None:
-    long, short = await store.grant(TTL_S + 1), await store.grant(TTL_S)
+    long, short = await store.grant(engine.ttl_s + 1), await store.grant(engine.ttl_s)
     await put(store, "/long", lease=long.lease)
     revision = await put(store, "/short", lease=short.lease)
     async with watching(store, "", revision) as watch:
-        await engine.passes(TTL_S + 5)
+        await engine.passes(engine.ttl_s + 1)
         assert [await watch.next_keys(), await watch.next_keys()] == [["/short"], ["/long"]]
 
 
 async def test_a_lease_without_keys_ends_without_a_revision(store: Store, engine: Engine) -> None:
     revision = await put(store, "/a")
-    granted = await store.grant(TTL_S)
+    granted = await store.grant(engine.ttl_s)
     await engine.passes(granted.ttl_s)
-    await store.revoke((await store.grant(TTL_S)).lease)
+    await store.revoke((await store.grant(engine.ttl_s)).lease)
     assert (await store.read("")).revision == revision
 
 
 async def test_a_renewed_lease_begins_anew(store: Store, engine: Engine) -> None:
-    granted = await store.grant(TTL_S)
+    granted = await store.grant(engine.ttl_s)
     await put(store, "/a", lease=granted.lease)
-    await engine.passes(TTL_S - 1)
+    await engine.passes(granted.ttl_s - engine.moment_s)
     assert (await store.renew(granted.lease)).ttl_s == granted.ttl_s
-    await engine.passes(TTL_S - 0.001)
+    await engine.passes(granted.ttl_s - engine.moment_s)
     assert await keys(store) == ["/a"]
-    await engine.passes(0.001)
+    await engine.passes(engine.moment_s)
     assert await keys(store) == []
 
 
 async def test_any_connection_may_renew_a_lease(engine: Engine) -> None:
     one, other = await engine.open(), await engine.open()
-    granted = await one.grant(TTL_S)
-    await engine.passes(TTL_S - 1)
+    granted = await one.grant(engine.ttl_s)
+    await engine.passes(granted.ttl_s - engine.moment_s)
     await other.renew(granted.lease)
-    await engine.passes(TTL_S - 1)
+    await engine.passes(granted.ttl_s - engine.moment_s)
     await one.renew(granted.lease)
 
 
 async def test_a_lease_that_is_due_cannot_be_renewed_also_when_nobody_has_noticed_its_end(engine: Engine) -> None:
     store = await engine.open()
-    granted = await store.grant(TTL_S)
+    granted = await store.grant(engine.ttl_s)
     await put(store, "/a", lease=granted.lease)
-    engine.time.advance(granted.ttl_s)
+    await engine.time_comes(granted.ttl_s)
     with pytest.raises(LeaseLost):
-        await store.renew(granted.lease)
+        await settled(lambda: store.renew(granted.lease))
     assert await keys(store) == []
 
 
@@ -158,7 +158,7 @@ async def test_a_put_with_another_lease_moves_the_key_to_it(store: Store) -> Non
 
 
 async def test_a_key_that_is_put_again_after_its_leases_end_does_not_belong_to_it(store: Store, engine: Engine) -> None:
-    granted = await store.grant(TTL_S)
+    granted = await store.grant(engine.ttl_s)
     await put(store, "/a", lease=granted.lease)
     await engine.passes(granted.ttl_s)
     revision = await put(store, "/a")
@@ -168,22 +168,22 @@ async def test_a_key_that_is_put_again_after_its_leases_end_does_not_belong_to_i
 
 async def test_a_lease_ends_by_the_stores_own_alarm_when_nobody_calls(engine: Engine) -> None:
     granter, watcher = await engine.open(), await engine.open()
-    granted = await granter.grant(TTL_S)
+    granted = await granter.grant(engine.ttl_s)
     revision = await put(granter, "/a", lease=granted.lease)
     async with watching(watcher, "", revision) as watch:
         coming = asyncio.create_task(watch.next_keys())
         await asyncio.sleep(0)
-        engine.time.advance(granted.ttl_s)
+        await engine.time_comes(granted.ttl_s)
         assert await coming == ["/a"]
 
 
 async def test_a_shorter_lease_that_is_granted_later_ends_first_by_the_alarm(engine: Engine) -> None:
     store = await engine.open()
-    await store.grant(TTL_S * 2)
-    granted = await store.grant(TTL_S)
+    await store.grant(engine.ttl_s * 2)
+    granted = await store.grant(engine.ttl_s)
     revision = await put(store, "/a", lease=granted.lease)
     async with watching(store, "", revision) as watch:
         coming = asyncio.create_task(watch.next_keys())
         await asyncio.sleep(0)
-        engine.time.advance(granted.ttl_s)
+        await engine.time_comes(granted.ttl_s)
         assert await coming == ["/a"]
