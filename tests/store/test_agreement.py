@@ -283,7 +283,7 @@ class StoreAgreementOnEtcd(StoreAgreement):
 
     engines: ClassVar[Mapping[str, Callable[[Path], Awaitable[Engine]]]] = {}
     longer_s = 60  # so that none ends while the steps are made
-    time_passes = None
+    time_passes = None  # type: ignore[assignment]
 
 
 @pytest.mark.slow
