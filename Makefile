@@ -14,6 +14,7 @@ SEED ?=
 FROM ?=
 BENCH ?=
 ARGS ?=
+STORE ?=
 
 # $(1): the stamp's name, $(2): the locks that it stands for, $(3): the stamps of what those contain
 define environment
@@ -39,8 +40,8 @@ help: ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 .PHONY: demo
-demo: $(VENV)/.stamp-run ## three units, an election, a failover and a transfer, in half a minute
-	@$(BIN)/python examples/demo.py $(ARGS)
+demo: $(VENV)/.stamp-run ## three units, an election, a failover and a transfer, in half a minute: STORE=etcd on three of etcd
+	@$(if $(filter etcd,$(STORE)),sh tools/etcd.sh $(VENV)/etcd >/dev/null &&) $(BIN)/python examples/demo.py $(if $(STORE),--store $(STORE)) $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.stamp-dev ## every test: quick ones first, slow ones, then the quick ones on other Pythons
@@ -67,8 +68,8 @@ simulate: $(VENV)/.stamp-run ## the seeded simulation: SEEDS=500 HOURS=1 FROM=se
 	@$(BIN)/python -m tenure.simulation --seeds $(SEEDS) --hours $(HOURS) $(if $(FROM),--from $(FROM)) $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.stamp-dev ## faults at random against three `tenure hold`, with a witness outside: MINUTES=30 SEED=1
-	@$(BIN)/python -m tests.soak.holds --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+soak: $(VENV)/.stamp-dev ## faults at random against three agents and three `tenure hold`, with a witness outside: MINUTES=30 SEED=1, STORE=etcd on three hosts
+	@$(BIN)/python -m tests.soak$(if $(filter etcd,$(STORE)),.etcd) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: etcd
 etcd: ## fetch each etcd that Debian offers into .venv/etcd, for tests and the demo; installs nothing

@@ -99,11 +99,12 @@ def tenure_command() -> str:
 
 
 class World:
-    """A fresh store with its agents, and the `tenure` command pointed at it."""
+    """A fresh store with its agents, and the `tenure` command pointed at it. Without `url` it is SQLite's, in the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
+        self.url = url or f"sqlite://{folder / 'tenure.db'}"
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("TENURE_")}
-        self.environment["TENURE_STORE"] = f"sqlite://{folder / 'tenure.db'}"
+        self.environment["TENURE_STORE"] = self.url
         self.agents = {machine: Agent(machine, folder, self.environment) for machine in MACHINES}
 
     def tenure(self, *arguments: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.etcd import newest
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -67,6 +68,16 @@ def test_the_demo_verifies_each_step_and_reads_well_without_a_terminal(demo, tmp
     ):
         assert len(re.findall("✓ " + promise, out)) == 2, f"ticked when it happens and in the summary: {promise}\n{out}"
     assert "\x1b" not in out
+    assert "Traceback" not in out
+    assert left(tmp_path) == []
+
+
+def test_the_demo_is_played_on_three_members_of_etcd_too(demo, tmp_path):
+    newest()
+    one = demo("--store", "etcd")
+    out, _ = one.communicate(timeout=110)
+    assert one.returncode == 0, out
+    assert len(re.findall(r"✓ etcd serves .*; etcd://", out)) == 2
     assert "Traceback" not in out
     assert left(tmp_path) == []
 
