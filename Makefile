@@ -85,6 +85,10 @@ docs: $(VENV)/.stamp-docs ## the documentation, as web pages in docs/_build/html
 reference: $(VENV)/.stamp-dev ## write docs/reference/ anew from the code
 	@$(BIN)/python tools/reference.py
 
+.PHONY: stubs
+stubs: ## write the messages that etcd is spoken to with anew from their .proto
+	@python=$$(sh tools/python.sh $(PYTHON)) && sh tools/stubs.sh "$$python"
+
 .PHONY: lock
 lock: ## resolve pyproject.toml's dependencies anew into requirements/ (UPGRADE=1 for newer releases)
 	@python=$$(sh tools/python.sh $(PYTHON)) && sh tools/lock.sh "$$python" $(if $(UPGRADE),--upgrade)
