@@ -25,9 +25,10 @@ from tenure.agent.waking import Waking
 from tenure.clock import ns
 from tenure.defaults import UPDATE_STATUS_S
 from tenure.errors import No, NotLeader, TenureError, Unsure
+from tenure.howto.leaving import Leaving, successors
 from tenure.model.application import ApplicationView
 from tenure.model.view import ModelView
-from tenure.names import UnitName
+from tenure.names import LEADER_OFFICE, UnitName
 from tenure.office.driver import Candidate
 
 KILLED_PAUSE_S = 3.0
@@ -71,11 +72,12 @@ class UnitAgent:
         """What it does, or waits for; for status."""
         self._waking = Waking(host.clock, host.alarm)
         self.candidate = candidacy(self._waking.wake)
+        self._leaving = Leaving(self.candidate)
         self._alive: _Alive | None = None
-        self._update_status_at = host.clock.now()
-        self._log = logging.getLogger(f"unit.{name}")
         self.set_up = asyncio.Event()
         """Set once commands can be run for it."""
+        self._update_status_at = host.clock.now()
+        self._log = logging.getLogger(f"unit.{name}")
         self._tasks: set[asyncio.Task[None]] = set()
         self._resigned = False
         self._shown: list[object] = []
@@ -93,9 +95,9 @@ class UnitAgent:
                     break
                 if self._alive is None:
                     self._alive = await self._prepare()
+                    self.set_up.set()
                     await self._settle_leadership()
                 if await self._step(self._alive):
-                    self.set_up.set()
                     break
                 wait_s = TRY_AGAIN_FIRST_S
             except Exception as error:
@@ -118,14 +120,20 @@ class UnitAgent:
         view = self.host.view()
         application = view.applications.get(self.name.application)
         if application is not None:
+            own = application.units.get(self.name.number)
+            self.candidate.prefer(own.info.priority if own is not None else 0)
+            away = self.host.machine in view.drained
+            line = successors(view, application, LEADER_OFFICE, str(self.name)) if away else ()
+            self._leaving.look(away, line)
             self.candidate.saw(application.office_view(self.name, view.revision))
-        self.singletons.saw(application, view.revision)
+        self.singletons.saw(application, view)
         found = sight.find(view, self.name, self.revision)
         if found is not None and found[1].info.life == "dying" and self.candidate.term is None and not self._resigned:
             holder = found[0].office().holder
             if holder is None or holder.unit != str(self.name):
                 # A dying leader goes on to its last hook; one that dies as a minion is no candidate any more.
                 self._resigned = True
+                self._leaving.close()
                 self._spawn(self.candidate.withdraw())
         if self._alive is not None:
             self._alive.asked.look_for_transfers()
@@ -147,6 +155,7 @@ class UnitAgent:
     def stop(self) -> None:
         """Start no further hook."""
         self._waking.stop()
+        self._leaving.close()
 
     async def end_running(self) -> None:
         """End the hook that runs, if any; it will run again when the agent is back."""
@@ -252,6 +261,7 @@ class UnitAgent:
         if self._alive is not None:
             await self._alive.parts.executor.close()
         self._log.info("%s leaves the model", self.name)
+        self._leaving.close()
         while True:
             await asyncio.gather(self.singletons.withdraw(), self.candidate.withdraw())
             try:

@@ -204,6 +204,7 @@ class Unit(BaseOffice):
             # The record comes and goes with the session; the number is this program's alone, so it needs no comparison.
             unit_info="",
             present=layout.unit_present(self._place.unit),
+            paused=layout.paused(self.application),
         )
         # The unit's candidacy before this one has ended; its keys must not be taken for this one's.
         await workings.caught_up(keys.holder)

@@ -18,7 +18,12 @@ from tenure.cli.output import emit
     "--to", default="", type=values.machines, metavar="M,M…",
     help="Their machines, which need not be up yet.  [default: live ones with the fewest units]",
 )  # fmt: skip
-async def command(settings: shared.Settings, application: str, num_units: int, to: tuple[str, ...]) -> None:
+@click.option(
+    "--priority", default=0, type=int, help="The greatest comes first when leadership is vacant.  [default: 0]"
+)
+async def command(
+    settings: shared.Settings, application: str, num_units: int, to: tuple[str, ...], priority: int
+) -> None:
     """Add units to an application.
 
     A unit's number is never used twice.
@@ -27,9 +32,11 @@ async def command(settings: shared.Settings, application: str, num_units: int, t
     Examples:
       tenure add-unit web
       tenure add-unit web -n 2 --to m3,m4
+      tenure add-unit web --to m5 --priority 10
     """
     from tenure.model.operations import add_units
 
     async with shared.opened(settings) as store:
-        added = [str(unit) for unit in await add_units(store, settings.layout, application, num_units, to)]
+        units = await add_units(store, settings.layout, application, num_units, to, priority=priority)
+    added = [str(unit) for unit in units]
     emit(settings.format, {"units": added}, lambda: "\n".join(added))

@@ -15,9 +15,9 @@ from tenure.cli import shared, values
 from tenure.cli.output import emit, table
 
 if TYPE_CHECKING:
-    from tenure.model.view import ModelView
+    from rich.live import Live
 
-_CLEAR = "\x1b[H\x1b[2J"
+    from tenure.model.view import ModelView
 
 
 @shared.command(prints=True)
@@ -47,14 +47,12 @@ async def command(settings: shared.Settings, application: str | None, watch: boo
         emit(settings.format, document, lambda: tabular(document))
         return
     async with shared.mirrored(settings) as (_, mirror):
-        shown: dict[str, Any] = {}
-        async for snapshot in mirror.after(-1):
-            view = ModelView(snapshot, settings.layout)
-            document = status_document(view, __version__, application)
-            _add_roll_outs(view, document, {})
-            if document != shown:
-                shown = document
-                _show_again(settings.format, document)
+        with Screen(settings.format) as screen:
+            async for snapshot in mirror.after(-1):
+                view = ModelView(snapshot, settings.layout)
+                document = status_document(view, __version__, application)
+                _add_roll_outs(view, document, {})
+                screen.show(document)
 
 
 def _add_roll_outs(view: ModelView, document: dict[str, Any], lost_for_s: Mapping[str, float]) -> None:
@@ -72,29 +70,81 @@ def _any_lost(document: dict[str, Any]) -> bool:
     return any(unit["juju-status"]["current"] == "lost" for unit in units)
 
 
-def _show_again(chosen: str | None, document: dict[str, Any]) -> None:
-    for_people = chosen in (None, "tabular")
-    if for_people and sys.stdout.isatty():
-        click.echo(_CLEAR, nl=False)
-    emit(chosen, document, lambda: tabular(document) + "\n")
+class Screen:
+    """Shows a status whenever it has changed: in place on a terminal, whose last picture stays; else one after another."""
+
+    def __init__(self, chosen: str | None) -> None:
+        self._format = chosen
+        self._live: Live | None = None
+        self._shown: dict[str, Any] = {}
+
+    def __enter__(self) -> Screen:
+        if self._format in (None, "tabular") and sys.stdout.isatty():
+            # Only here: it takes some time to import.
+            from rich.live import Live
+
+            self._live = Live(screen=True, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def show(self, document: dict[str, Any]) -> None:
+        """What it is now."""
+        if document == self._shown:
+            return
+        self._shown = document
+        if self._live is None:
+            emit(self._format, document, lambda: tabular(document) + "\n")
+        else:
+            from rich.text import Text
+
+            self._live.update(Text.from_ansi(tabular(document)), refresh=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+            click.echo(tabular(self._shown) if self._shown else "", nl=bool(self._shown))
 
 
 def tabular(document: dict[str, Any]) -> str:
-    """The document as tables: applications, units, singletons."""
+    """The document as tables: applications, units, singletons, offices without an application."""
+    parts = [f"Model: {document['model']['name']}"]
+    if document["applications"]:
+        parts += _applications(document)
+    if offices := document["offices"]:
+        head = ["Office", "Holder", "Term", "Since", "Candidates", "Message"]
+        parts.append(table(head, [_office(name, office) for name, office in offices.items()]))
+    if len(parts) == 1:
+        parts = [f"Model {document['model']['name']}: no applications yet (tenure deploy ./charm)"]
+    set_aside = [
+        *(
+            _since(f"{name} is drained", machine["drained"], "no office comes to it", f"tenure undrain {name}")
+            for name, machine in document["machines"].items()
+            if "drained" in machine
+        ),
+        *(
+            _since(f"{name} is paused", application["paused"], "no election", f"tenure resume {name}")
+            for name, application in document["applications"].items()
+            if "paused" in application
+        ),
+    ]
+    return "\n\n".join([*parts, *(["\n".join(set_aside)] if set_aside else [])])
+
+
+def _applications(document: dict[str, Any]) -> list[str]:
     from tenure.model.walltime import local_text
 
-    if not document["applications"]:
-        return f"Model {document['model']['name']}: no applications yet (tenure deploy ./charm)"
     applications: list[list[str]] = []
     units: list[list[str]] = []
+    ranked = any("priority" in unit for one in document["applications"].values() for unit in one["units"].values())
     for name, application in document["applications"].items():
         said = application["application-status"]
         ready = sum(unit["workload-status"]["current"] == "active" for unit in application["units"].values())
         dying = " (dying)" if application.get("life") == "dying" else ""
+        paused = " (paused)" if "paused" in application else ""
         applications.append(
             [
                 name,
-                said["current"] + dying,
+                said["current"] + dying + paused,
                 f"{ready}/{len(application['units'])}",
                 f"{application['lease']['ttl']}s",
                 application["charm-name"],
@@ -109,17 +159,16 @@ def tabular(document: dict[str, Any]) -> str:
                     workload["current"],
                     agent["current"] + (" (dying)" if unit.get("life") == "dying" else ""),
                     unit["machine"] or "-",
+                    *([str(unit.get("priority", 0))] if ranked else []),
                     local_text(workload.get("since", "")) or "-",
                     workload.get("message", "")
                     or (agent.get("message", "") if agent["current"] == "executing" else ""),
                 ]
             )
-    parts = [
-        f"Model: {document['model']['name']}",
-        table(["Application", "Status", "Active", "Lease", "Charm", "Message"], applications),
-    ]
+    parts = [table(["Application", "Status", "Active", "Lease", "Charm", "Message"], applications)]
     if units:
-        parts.append(table(["Unit", "Workload", "Agent", "Machine", "Since", "Message"], units))
+        head = ["Unit", "Workload", "Agent", "Machine", *(["Priority"] if ranked else []), "Since", "Message"]
+        parts.append(table(head, units))
     singletons = [
         _singleton(f"{application}/{name}", found)
         for application, document in document["applications"].items()
@@ -129,8 +178,30 @@ def tabular(document: dict[str, Any]) -> str:
         head = ["Singleton", "State", "Unit", "Term", "Since", "Restarts", "Enclosed by", "Message"]
         parts.append(table(head, singletons))
     roll_outs = {name: one["settings"] for name, one in document["applications"].items() if "settings" in one}
-    parts += [f"{name}: {found['message']}" for name, found in roll_outs.items() if found["missing"]]
-    return "\n\n".join(parts)
+    return parts + [f"{name}: {found['message']}" for name, found in roll_outs.items() if found["missing"]]
+
+
+def _office(name: str, office: dict[str, Any]) -> list[str]:
+    from tenure.model.walltime import local_text
+
+    others = [candidate for candidate in office["candidates"] if candidate != office["holder"]]
+    return [
+        name,
+        office["holder"] or "-",
+        str(office.get("term", "-")),
+        local_text(office.get("since", "")) or "-",
+        str(len(others) + (office["holder"] is not None)),
+        _since("paused", office["paused"], "nobody claims it", f"tenure resume --office {name}")
+        if "paused" in office
+        else "",
+    ]
+
+
+def _since(what: str, said: dict[str, Any], follows: str, until: str) -> str:
+    from tenure.model.walltime import local_text
+
+    reason = f" ({said['reason']})" if "reason" in said else ""
+    return f"{what} since {local_text(said['since'])}{reason}: {follows} before `{until}`"
 
 
 def _singleton(name: str, found: dict[str, Any]) -> list[str]:

@@ -20,7 +20,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "resolved": "Let a unit go on whose hook has failed.",
     },
     "Look after": {
-        "store": "Look after the store itself: back it up, restore it, move it to another engine.",
+        "pause": "Hold no elections: whoever leads goes on, a vacancy stays.",
+        "resume": "Hold elections again.",
+        "drain": "Have every office leave a machine, before its host is rebooted.",
+        "undrain": "Let a machine's units be candidates again.",
+        "priority": "Show or set who comes first when leadership is vacant.",
+        "store": "Look after the store itself: back it up, restore it, say who may use it.",
     },
     "Look": {
         "status": "Show applications, units, who leads and where singletons run.",

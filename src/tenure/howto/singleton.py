@@ -21,10 +21,11 @@ from tenure.guard import tree
 from tenure.guard.duty import Duty
 from tenure.guard.kernel import be_a_subreaper
 from tenure.guard.spec import Spec
+from tenure.howto.leaving import Leaving, in_line
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
 from tenure.model.offices import office_keys, office_state, office_view
-from tenure.model.records import Ran, decode, encode
+from tenure.model.records import Drained, Ran, decode, encode
 from tenure.model.snapshot import MirrorSnapshot
 from tenure.model.walltime import now_text, seconds_since
 from tenure.office.driver import Candidate, Desk, Timing
@@ -82,6 +83,8 @@ class Hold:
         self._timing = Timing.for_lease(wanted.ttl_s)
         self._done: asyncio.Future[Outcome]
         self._candidate: Candidate
+        self._leaving: Leaving
+        self._away = False
         self._ran_by: dict[int, bool] = {}
         self._signals: list[int] = []
         self._signalled_at: Instant | None = None
@@ -105,17 +108,18 @@ class Hold:
             self._store, self._clock, self._alarm, self._folder, self._machine, boot_id(), self._desk_log, wall=now_text
         )
         mirror = Mirror(self._store, self._layout.free_office(self._wanted.office), clock=self._clock)
+        drains = Mirror(self._store, self._layout.drains, clock=self._clock)
         if self._wanted.timeout_s is not None:
             self._spawn(self._time_out(self._wanted.timeout_s))
         try:
-            starting = asyncio.create_task(mirror.start())
+            starting = asyncio.gather(mirror.start(), drains.start())
             first: set[asyncio.Future[Any]] = {starting, self._done}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if self._done.done():
                 starting.cancel()
                 return self._done.result()
             await starting
-            if not self._wanted.wait and self._held(mirror.current):
+            if not self._wanted.wait and self._not_to_be_had(mirror.current):
                 return Outcome("held by another")
             session = await desk.session("office", self._timing)
             self._candidate = desk.candidate(
@@ -127,16 +131,20 @@ class Hold:
                 guard=self._duty,
             )
             self._duty.bind(self._candidate)
-            self._spawn(self._follow(mirror))
+            self._leaving = Leaving(self._candidate)
+            self._spawn(self._follow(drains, mirror, drains))
+            self._spawn(self._follow(mirror, mirror, drains))
             try:
                 return await asyncio.shield(self._done)
             finally:
+                self._leaving.close()
                 await self._give_up(desk)
         finally:
             await desk.close(hand_over=False)
             for task in self._tasks:
                 task.cancel()
             await mirror.close()
+            await drains.close()
             self._alarm.close()
             self._take_terminal_back()
 
@@ -155,16 +163,28 @@ class Hold:
 
     # ---- the office
 
-    async def _follow(self, mirror: Mirror) -> None:
-        async for snapshot in mirror.after(-1):
-            if not self._wanted.wait and self._candidate.term is None and self._held(snapshot):
-                self._finish(Outcome("held by another"))
-            self._candidate.saw(office_view(snapshot, self._layout, self._wanted.office))
+    async def _follow(self, changing: Mirror, mirror: Mirror, drains: Mirror) -> None:
+        async for _ in changing.after(-1):
+            self._look(mirror.current, drains.current)
         raise Failed("the mirror of the store has ended; the log says why")
 
-    def _held(self, snapshot: MirrorSnapshot) -> bool:
+    def _look(self, snapshot: MirrorSnapshot, drains: MirrorSnapshot) -> None:
+        view = office_view(snapshot, self._layout, self._wanted.office)
+        hosts = {drains.decoded.record(Drained, item).host for item in drains.under(self._layout.drains)}
+        away, self._away = self._away, self._machine in hosts
+        if self._away and not away:
+            self._say(f"this host is drained: {self._wanted.office} is for others until it isn't any more")
+        if not self._wanted.wait and self._candidate.term is None and (self._away or self._not_to_be_had(snapshot)):
+            self._finish(Outcome("held by another"))
+        others = {name: item for name, item in view.candidates.items() if name != self._me}
+        self._leaving.look(self._away, in_line(others, hosts))
+        self._candidate.saw(view)
+
+    def _not_to_be_had(self, snapshot: MirrorSnapshot) -> bool:
         holder = office_state(snapshot, self._layout, self._wanted.office).holder
-        return holder is not None and holder.unit != self._me
+        if holder is None:
+            return snapshot.get(self._layout.free_paused(self._wanted.office)) is not None
+        return holder.unit != self._me
 
     async def _time_out(self, timeout_s: float) -> None:
         await self._alarm.until(self._clock.now().after(ns(timeout_s)))

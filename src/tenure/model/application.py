@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from tenure.model.layout import Layout
-from tenure.model.records import Application, ApplicationStatus, Request, Settings, Unit, UnitStatus, Work
+from tenure.model.records import Application, ApplicationStatus, Paused, Request, Settings, Unit, UnitStatus, Work
 from tenure.model.snapshot import Decoded, Segment
 from tenure.names import LEADER_OFFICE, UnitName
 from tenure.office.keys import OfficeKeys, OfficeView
@@ -116,6 +116,12 @@ class ApplicationView:
         self.info_item = segment.items[layout.application_info(name)]
         self.settings_item = segment.items.get(layout.settings(name))
         self.status_item = segment.items.get(layout.application_status(name))
+        self.paused_item = segment.items.get(layout.paused(name))
+
+    @property
+    def paused(self) -> Paused | None:
+        """Why and since when nobody claims an office of the application; None: it isn't paused."""
+        return None if self.paused_item is None else self._decoded.record(Paused, self.paused_item)
 
     @property
     def info(self) -> Application:
@@ -175,6 +181,7 @@ class ApplicationView:
             present=layout.unit_present(unit)
             if office == LEADER_OFFICE
             else f"{layout.candidates(self.name, office)}{unit.number}",
+            paused=layout.paused(self.name),
         )
 
     def work(self, office: str, number: int) -> Work | None:
@@ -190,10 +197,14 @@ class ApplicationView:
             holder=state.holder_item,
             last=state.last_item,
             unit_info=None if own is None else own.info_item,
-            candidates=self.candidates if office == LEADER_OFFICE else self._candidates_for(state),
+            candidates=self.candidates_for(state),
+            paused=self.paused_item,
         )
 
-    def _candidates_for(self, state: OfficeState) -> Mapping[str, Item]:
+    def candidates_for(self, state: OfficeState) -> Mapping[str, Item]:
+        """The present keys of an office's candidates, by unit's name."""
+        if state.name == LEADER_OFFICE:
+            return self.candidates
         return {str(UnitName(self.name, number)): item for number, item in state.candidates.items()}
 
     def _grouped(self, prefix: str) -> dict[str, dict[str, Item]]:

@@ -1,7 +1,7 @@
 """The status of a model as one document in the shape that Juju's `status --format json` has, so that what reads Juju's reads this.
 
-Tenure's own additions are few, and beside what Juju has: a unit's `term` and `leader-deposed`, an application's `lease`
-and `singletons`.
+Tenure's own additions are few, and beside what Juju has: a unit's `term`, `priority` and `leader-deposed`, an application's
+`lease`, `singletons` and `paused`, a machine's `drained`, and the `offices` that belong to no application.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 
 from tenure.defaults import JUJU_VERSION
 from tenure.model.application import ApplicationView, UnitView
-from tenure.model.records import Machine, Said
+from tenure.model.offices import FreeOffice
+from tenure.model.records import Drained, Machine, Paused, Said
 from tenure.model.status import agent_status, application_status, workload_status
 from tenure.model.view import ModelView
 from tenure.names import LEADER_OFFICE
@@ -23,7 +24,7 @@ def status_document(view: ModelView, version: str, only: str | None = None) -> d
     """The whole of it; `only`: of one application and its machines. Raises NoSuchThing, StoreBroken."""
     applications = {only: view.application(only)} if only else view.applications
     machines = {unit.info.machine for application in applications.values() for unit in application.units.values()} | (
-        set() if only else set(view.machines)
+        set() if only else {*view.machines, *view.drained}
     )
     return {
         "model": {
@@ -37,10 +38,11 @@ def status_document(view: ModelView, version: str, only: str | None = None) -> d
             "model-status": {"current": "available"},
         },
         "machines": {
-            name: _machine(name, view.machines.get(name))
+            name: {**_machine(name, view.machines.get(name)), **_set_aside("drained", view.drained.get(name))}
             for name in sorted(name for name in machines if name is not None)
         },
         "applications": {name: _application(view, application) for name, application in applications.items()},
+        "offices": {} if only else {name: _office(office) for name, office in view.offices.items() if office.in_use},
         "storage": {},
         "controller": {},
     }
@@ -76,6 +78,7 @@ def _application(view: ModelView, application: ApplicationView) -> dict[str, Any
         "relations": _relations(application),
         "units": {str(unit.name): _unit(view, application, unit) for unit in application.units.values()},
         "lease": {"ttl": info.ttl_s, "guarantee": info.guarantee_s},
+        **_set_aside("paused", application.paused),
     }
     if info.singletons:
         document["singletons"] = {name: _singleton(application, name) for name in info.singletons}
@@ -101,6 +104,8 @@ def _unit(view: ModelView, application: ApplicationView, unit: UnitView) -> dict
     }
     if unit.info.life == "dying":
         document["life"] = "dying"
+    if unit.info.priority:
+        document["priority"] = unit.info.priority
     machine = view.machines.get(unit.info.machine) if unit.info.machine is not None else None
     if machine is not None and machine.addresses:
         document["public-address"] = machine.addresses[0]
@@ -111,6 +116,26 @@ def _unit(view: ModelView, application: ApplicationView, unit: UnitView) -> dict
         if application.info.deposes:
             document["leader-deposed"] = {"enclosed-by": PROCESS_TREE}
     return document
+
+
+def _office(office: FreeOffice) -> dict[str, Any]:
+    state = office.state
+    held: dict[str, Any] = {"holder": None}
+    if state.holder is not None:
+        held = {
+            "holder": state.holder.unit,
+            "machine": state.holder.machine,
+            "term": state.term,
+            "since": state.holder.began,
+        }
+    return {**held, "candidates": list(office.candidates), **_set_aside("paused", office.paused)}
+
+
+def _set_aside(how: str, record: Paused | Drained | None) -> dict[str, Any]:
+    """What an operator has paused, or drained, and why."""
+    if record is None:
+        return {}
+    return {how: {"since": record.since, **({"reason": record.reason} if record.reason else {})}}
 
 
 def _singleton(application: ApplicationView, name: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@
   offices/<office>/holder, last, terms/…      an office without an application; on its holder's session
   offices/<office>/candidates/<machine>/<id>  who is there for it; on each one's session
   offices/<office>/ran                        when its command was run last, where that limits how often it is
+  offices/<office>/paused                     while it exists nobody claims the office
+  drained/<machine>                           while it exists no unit of the machine is a candidate
   relations/<id>/info
   relations/<id>/app/<app>                    the application's databag
   relations/<id>/unit/<app>/<n>               a unit's databag; that it exists says: in the relation's scope
@@ -85,8 +87,6 @@ class Layout:
         """What the leader says of its application."""
         return f"{self.application(application)}status"
 
-    def settings(self, application: str) -> str:
-        """The leader settings."""
     def paused(self, application: str) -> str:
         """Exists while nobody is to claim an office of the application."""
         return f"{self.application(application)}paused"
@@ -99,6 +99,8 @@ class Layout:
         """Who carries it on."""
         return f"{self.application(application)}rolling-by"
 
+    def settings(self, application: str) -> str:
+        """The leader settings."""
         return f"{self.application(application)}settings"
 
     def units(self, application: str) -> str:
@@ -189,6 +191,19 @@ class Layout:
     def free_ran(self, office: str) -> str:
         """When the office's command was run last."""
         return f"{self.free_office(office)}ran"
+
+    def free_paused(self, office: str) -> str:
+        """Exists while nobody is to claim the office."""
+        return f"{self.free_office(office)}paused"
+
+    @property
+    def drains(self) -> str:
+        """Prefix of the machines that every office is to leave."""
+        return f"{self.prefix}drained/"
+
+    def drained(self, machine: str) -> str:
+        """Exists while no unit of the machine is to be a candidate."""
+        return f"{self.drains}{machine}"
 
     @property
     def relations(self) -> str:

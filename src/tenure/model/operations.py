@@ -116,9 +116,9 @@ async def deploy(
 
 
 async def add_units(
-    store: Store, layout: Layout, application: str, count: int = 1, to: Sequence[str] = ()
+    store: Store, layout: Layout, application: str, count: int = 1, to: Sequence[str] = (), *, priority: int = 0
 ) -> list[UnitName]:
-    """Make new units of an application, with numbers that were never used.
+    """Make new units of an application, with numbers that were never used, of this priority when leadership is vacant.
 
     Raises NoSuchThing, BadInput (it is being removed, places), Unsure's kinds.
     """
@@ -128,12 +128,12 @@ async def add_units(
     while len(added) < count:
         part = min(UNITS_AT_ONCE, count - len(added))
         places = to[len(added) : len(added) + part] if len(to) <= count else to
-        added.extend(await _add_some(store, layout, application, part, places))
+        added.extend(await _add_some(store, layout, application, part, places, priority))
     return added
 
 
 async def _add_some(
-    store: Store, layout: Layout, application: str, count: int, to: Sequence[str]
+    store: Store, layout: Layout, application: str, count: int, to: Sequence[str], priority: int
 ) -> tuple[UnitName, ...]:
     def make(view: ModelView) -> Plan[tuple[UnitName, ...]]:
         found = view.application(application)
@@ -151,7 +151,7 @@ async def _add_some(
         return Plan(
             names,
             [modified_at(found.info_item.key, found.info_item.mod_revision)],
-            [Put(found.info_item.key, encode(record)), *_unit_writes(layout, names, place(view, count, to))],
+            [Put(found.info_item.key, encode(record)), *_unit_writes(layout, names, place(view, count, to), priority)],
         )
 
     return (await carry_out(store, layout, make))[0]
@@ -218,8 +218,10 @@ def _relation_writes(layout: Layout, info: ModelInfo, record: Application) -> li
     ]
 
 
-def _unit_writes(layout: Layout, names: Sequence[UnitName], machines: Sequence[str | None]) -> list[Write]:
+def _unit_writes(
+    layout: Layout, names: Sequence[UnitName], machines: Sequence[str | None], priority: int = 0
+) -> list[Write]:
     return [
-        Put(layout.unit_info(name), encode(Unit(machine=machine)))
+        Put(layout.unit_info(name), encode(Unit(machine=machine, priority=priority)))
         for name, machine in zip(names, machines, strict=True)
     ]

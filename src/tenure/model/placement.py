@@ -1,14 +1,19 @@
-"""Which machine a unit goes to: those that are named, else the live ones with the fewest units, else it waits for one."""
+"""Which machine a unit goes to: those that are named, else the live ones with the fewest units, else it waits for one.
+
+A machine that is drained is chosen only by its name.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from tenure.errors import BadInput
 from tenure.model.commits import commit_surely
 from tenure.model.layout import Layout
-from tenure.model.records import Unit, encode
+from tenure.model.records import encode
 from tenure.model.view import ModelView
 from tenure.names import UnitName, check_machine
 from tenure.store.api import Committed, Compare, Item, Put, Store, Write, modified_at
@@ -56,7 +61,7 @@ async def adopt(store: Store, layout: Layout, view: ModelView, machine: str) -> 
             if chosen == machine and len(then) < 100:
                 key = unit.info_item.key
                 when.append(modified_at(key, unit.info_item.mod_revision))
-                then.append(Put(key, encode(Unit(machine=machine))))
+                then.append(Put(key, encode(msgspec.structs.replace(unit.info, machine=machine))))
                 adopted.append(unit.name)
     if not then:
         return []
@@ -77,7 +82,7 @@ def _landed(current: Mapping[str, Item | None], then: Sequence[Write]) -> int | 
 
 
 def _load(view: ModelView) -> Counter[str]:
-    load = Counter(dict.fromkeys(view.machines, 0))
+    load = Counter({machine: 0 for machine in view.machines if machine not in view.drained})
     for application in view.applications.values():
         for unit in application.units.values():
             if (machine := unit.info.machine) is not None and machine in load:

@@ -49,6 +49,23 @@ class Ran(Record, frozen=True, kw_only=True):
     by: str
 
 
+class Paused(Record, frozen=True, kw_only=True):
+    """`apps/<app>/paused`, `offices/<office>/paused`: nobody claims an office while this exists. Who holds one holds it on."""
+
+    since: str
+    reason: str = ""
+    """An operator's own words."""
+
+
+class Drained(Record, frozen=True, kw_only=True):
+    """`drained/<machine>`: what the machine's units hold goes elsewhere, and none of them is a candidate."""
+
+    since: str
+    host: str = ""
+    """The machine's host: what `tenure hold` holds there leaves it, too."""
+    reason: str = ""
+
+
 class CharmManifest(Record, frozen=True, kw_only=True):
     """The charm's chunk 0, put after the others: that it exists says that all of the charm is there."""
 
@@ -177,6 +194,8 @@ class Unit(Record, frozen=True, kw_only=True):
     program: str = ""
     """The host and process of the program that speaks for the unit itself; empty: a machine's agent does."""
     life: Life = "alive"
+    priority: int = 0
+    """The unit of the greatest comes first when leadership is vacant."""
     born: int = 0
     """The create revision that this record had in the store that it was restored from; 0: it was made in this one."""
 
@@ -270,23 +289,6 @@ class TaskState(Record, frozen=True, kw_only=True):
     """What became of it; None: it isn't over."""
 
 
-def encode(record: Record) -> bytes:
-    """The record as it is stored. Raises ValueError when it isn't a valid one."""
-    record.check()
-    return msgspec.json.encode(record)
-
-
-def decode(kind: type[R], value: bytes, key: str) -> R:
-    """The record that `key` holds. Raises StoreBroken, naming the key, when it isn't one of `kind`."""
-    try:
-        record = msgspec.json.decode(value, type=kind)
-        record.check()
-    except (msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:
-        raise StoreBroken(
-            f"{key} does not hold a valid {kind.__name__} record: {error}",
-            hint="it was written by something else, or by a newer Tenure",
-        ) from None
-    return record
 class RollingOperation(Record, frozen=True, kw_only=True):
     """`apps/<app>/rolling`: a command that goes from unit to unit by an operator's hand, until it is done everywhere."""
 
@@ -313,3 +315,20 @@ class RollingBy(Record, frozen=True, kw_only=True):
     since: str
 
 
+def encode(record: Record) -> bytes:
+    """The record as it is stored. Raises ValueError when it isn't a valid one."""
+    record.check()
+    return msgspec.json.encode(record)
+
+
+def decode(kind: type[R], value: bytes, key: str) -> R:
+    """The record that `key` holds. Raises StoreBroken, naming the key, when it isn't one of `kind`."""
+    try:
+        record = msgspec.json.decode(value, type=kind)
+        record.check()
+    except (msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:
+        raise StoreBroken(
+            f"{key} does not hold a valid {kind.__name__} record: {error}",
+            hint="it was written by something else, or by a newer Tenure",
+        ) from None
+    return record

@@ -13,7 +13,8 @@ from functools import cached_property
 from tenure.errors import NoSuchThing
 from tenure.model.application import ApplicationView, OfficeState, UnitView
 from tenure.model.layout import Layout
-from tenure.model.records import Databag, Machine, ModelInfo, Relation
+from tenure.model.offices import FreeOffice, free_offices
+from tenure.model.records import Databag, Drained, Machine, ModelInfo, Relation
 from tenure.model.snapshot import MirrorSnapshot, Segment
 from tenure.names import UnitName
 from tenure.store.api import Item, Store
@@ -93,6 +94,19 @@ class ModelView:
         return {
             item.key[len(prefix) :]: self.snapshot.decoded.record(Machine, item) for item in self.snapshot.under(prefix)
         }
+
+    @cached_property
+    def drained(self) -> Mapping[str, Drained]:
+        """The machines that every office is to leave, by name."""
+        prefix = self.layout.drains
+        return {
+            item.key[len(prefix) :]: self.snapshot.decoded.record(Drained, item) for item in self.snapshot.under(prefix)
+        }
+
+    @cached_property
+    def offices(self) -> Mapping[str, FreeOffice]:
+        """The offices that belong to no application, by name."""
+        return free_offices(self.snapshot, self.layout)
 
     @cached_property
     def applications(self) -> Mapping[str, ApplicationView]:

@@ -11,8 +11,10 @@ from tenure.agent.host import Host
 from tenure.agent.journal import JournalFile
 from tenure.agent.singletons.process import SingletonProcess
 from tenure.errors import BadInput
+from tenure.howto.leaving import Leaving, successors
 from tenure.model.application import ApplicationView
 from tenure.model.records import Work, encode
+from tenure.model.view import ModelView
 from tenure.names import UnitName
 from tenure.office.driver import Candidate, Session
 from tenure.store.api import created_at
@@ -25,6 +27,7 @@ class _One:
     session: Session
     work_key: str
     asked: Asked
+    leaving: Leaving
 
     @property
     def candidate(self) -> Candidate:
@@ -65,7 +68,7 @@ class Singletons:
             process = SingletonProcess(host, unit, name, singleton, timing, say)
             process.begin(session, application.office_keys(unit, singleton.office), candidate=self._begun)
             asked = Asked(host, unit, revision, process.candidate, singleton.office)
-            self._all.append(_One(name, process, session, work_key, asked))
+            self._all.append(_One(name, process, session, work_key, asked, Leaving(process.candidate)))
         return self
 
     @property
@@ -77,23 +80,38 @@ class Singletons:
         """How each candidacy stands, by the singleton's name."""
         return {one.name: one.candidate.explain() for one in self._all}
 
-    def saw(self, application: ApplicationView | None, revision: int) -> None:
+    def saw(self, application: ApplicationView | None, view: ModelView) -> None:
         """The mirror shows something new."""
         for one in self._all if application is not None else ():
             assert application is not None
-            one.candidate.saw(application.office_view(self._unit, revision, one.process.singleton.office))
+            office = one.process.singleton.office
+            if self._begun:
+                self._is_away(one, application, view)
+            one.candidate.saw(application.office_view(self._unit, view.revision, office))
             one.asked.look_for_transfers()
 
     def start(self) -> None:
         """The unit's `start` hook has succeeded: be a candidate."""
         if not self._begun and not self._withdrawn:
             self._begun = True
+            view = self._host.view()
+            application = view.applications.get(self._unit.application)
             for one in self._all:
-                one.candidate.begin()
+                if application is None or not self._is_away(one, application, view):
+                    one.candidate.begin()
+
+    def _is_away(self, one: _One, application: ApplicationView, view: ModelView) -> bool:
+        """Whether the machine is drained; then this isn't a candidate, and once it is no longer, it is one again."""
+        away = self._host.machine in view.drained
+        office = one.process.singleton.office
+        one.leaving.look(away, successors(view, application, office, str(self._unit)) if away else ())
+        return away
 
     async def withdraw(self) -> None:
         """Be no candidate any more: what runs is stopped, and its office given up. May be called again meanwhile."""
         self._withdrawn = True
+        for one in self._all:
+            one.leaving.close()
         await asyncio.gather(*(self._withdraw(one) for one in self._all))
 
     async def _withdraw(self, one: _One) -> None:

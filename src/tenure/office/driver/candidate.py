@@ -188,9 +188,14 @@ class Candidate:
         Returns when no key of the office is this unit's, nor can become it; may be called again meanwhile. Cancelling:
         it goes on.
         """
+        await asyncio.shield(self.step_back())
+
+    def step_back(self) -> asyncio.Task[None]:
+        """Begin what `withdraw` waits for: nothing is claimed from now on."""
         if self._withdrawing is None:
+            self._feed(self.machine.withdraw(self._clock.now()))
             self._withdrawing = self._tasks.start(self._withdraw())
-        await asyncio.shield(self._withdrawing)
+        return self._withdrawing
 
     async def come_back(self) -> None:
         """Be a candidate again after `withdraw`, once that has come to its end."""
@@ -200,7 +205,6 @@ class Candidate:
             self.begin()
 
     async def _withdraw(self) -> None:
-        self._feed(self.machine.withdraw(self._clock.now()))
         await self.session.drop(self.keys.present)
         self._feed(self.machine.present_gone(self._clock.now()))
         await self.until(lambda: self.machine.left)
