@@ -23,6 +23,7 @@ from bench.figure import Figure
 PARTS = {
     "command": "what `tenure --help` and `status` cost",
     "tools": "what a hook tool's call costs",
+    "asking": "what a script's question costs while a hook runs",
     "store": "what the store's calls cost",
     "election": "how soon the next leader is there",
     "settings": "how soon settings reach every unit",

@@ -1,4 +1,4 @@
-"""What the command line costs: `tenure --help` against a bare start of Python, `tenure status` on 100 units."""
+"""What the command line costs: `tenure --help` against a bare Python, `hold` against flock, `tenure status` on 100 units."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ STATUS_LIMIT_MS = 250.0
 def measure() -> Iterator[Figure]:
     """The figures of this part."""
     yield helped()
+    yield held()
     yield from status()
 
 
@@ -31,6 +32,19 @@ def helped() -> Figure:
         rounds=20,
     )
     return Figure("tenure --help", ours, "ms", bare, "python -c pass", HELP_LIMIT, "ratio at most")
+
+
+def held() -> Figure:
+    """`tenure hold x -- true`, end to end: an election, a guard, a hand-over; against the lock of one host."""
+    with world() as made:
+        ours, bare = side_by_side_ms(
+            [
+                lambda: made.tenure("hold", "x", "--", "true"),
+                lambda: subprocess.run(["flock", made.folder / "lock", "true"], check=True),
+            ],
+            rounds=10,
+        )
+        return Figure("tenure hold x -- true", ours, "ms", bare, "flock x true", note=f"{ours - bare:.0f} ms more")
 
 
 def status() -> Iterator[Figure]:

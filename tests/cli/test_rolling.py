@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.agent.test_exec import JOINS, Done
-from tests.agent.world import World
+from tests.agent.world import World, alive
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -132,6 +132,46 @@ def test_a_lost_agent_stops_it(world: World) -> None:
     world.kill("m1")
     done = rolling(world, "--only", "web/2", "--timeout", "5s", "--", "true")
     assert done.code == 125
+
+
+def test_one_that_was_killed_is_taken_up_again_and_no_two_are_carried_out_at_once(world: World) -> None:
+    """Through the store, as for units of other hosts: what a dead command has begun ends when its lease does."""
+    leader = world.tenure("leader", "web").strip()
+    first, second = sorted({"web/0", "web/1", "web/2"} - {leader})
+    hold = f"until [ -e {world.folder}/go ]; do sleep 0.05; done"
+    command = f"echo $JUJU_UNIT_NAME >>{world.folder}/ran; [ $JUJU_UNIT_NAME != {second} ] || {{ echo $$ >{world.folder}/pid; {hold}; }}"
+    process = start(world, "--through", "store", "--", command)
+    pid = int(
+        until(lambda: (world.folder / "pid").exists() and (world.folder / "pid").read_text().strip(), within_s=20)
+    )
+    refused = rolling(world, "--", "true")
+    assert (refused.code, "is being carried out by process" in refused.err) == (1, True)
+    assert "1 done, 2 left" in refused.err
+    process.kill()
+    process.communicate()
+    until(lambda: not alive(pid), within_s=30, what="the end of a command whose asker is dead")
+    (world.folder / "go").touch()
+    done = until(lambda: taken_up(world), within_s=30)
+    assert (done.code, order(done)) == (0, [second, leader])
+    assert f"{second} had begun, and is the first" in done.err
+    assert (world.folder / "ran").read_text().split() == [first, second, second, leader]
+
+
+def taken_up(world: World) -> Done | None:
+    """The operation, continued, once the dead command's lease is over."""
+    done = rolling(world, "--through", "store", "--continue")
+    return None if "is being carried out" in done.err else done
+
+
+def test_what_had_stopped_is_given_up_by_a_new_one_and_what_it_had_begun_comes_first(world: World) -> None:
+    leader = world.tenure("leader", "web").strip()
+    first, second = sorted({"web/0", "web/1", "web/2"} - {leader})
+    assert rolling(world, "--", f"[ $JUJU_UNIT_NAME = {first} ]").code == 1
+    done = rolling(world, "--", "true")
+    assert (done.code, order(done)) == (0, [second, first, leader])
+    assert f"given up is what had stopped: [ $JUJU_UNIT_NAME = {first} ]; not done: {second}, {leader}" in done.err
+    assert rolling(world, "--continue").code == 1
+    assert rolling(world, "--continue", "--", "true").code == 2
 
 
 def test_wrong_usage_is_refused_before_anything_runs(world: World) -> None:
