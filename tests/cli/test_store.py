@@ -35,6 +35,12 @@ def test_what_is_no_backup_changes_nothing(tenure: Tenure) -> None:
     assert "does not exist" in tenure("store", "restore", "c", code=2).err
 
 
+def test_an_embedded_store_has_no_users(tenure: Tenure, charm: Path) -> None:
+    tenure("deploy", charm)
+    assert "has no users" in tenure("store", "init", code=2).err
+    assert "has no users" in tenure("store", "user", "anna", "--remove", code=2).err
+
+
 @pytest.mark.slow
 def test_agents_go_on_in_a_restored_store_without_installing_anew(tmp_path: Path) -> None:
     world = World(tmp_path)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import os
 import re
-import ssl
 import time
-from urllib.parse import urlsplit
 
 from tenure.cli.doctor.findings import Finding
 from tenure.defaults import DRIFT
+from tenure.store.etcd import pages
 from tenure.store.etcd.members import Member, keeps_leases, members
 from tenure.store.etcd.store import EtcdStore
 
@@ -19,7 +17,6 @@ _FULL = 0.8
 _FRAGMENTED = 0.5
 _MB = 2**20
 _TESTED = ("3.4.", "3.5.")
-_WITHIN_S = 2.0
 
 
 async def etcd(store: EtcdStore, seconds: float) -> list[Finding]:
@@ -62,6 +59,8 @@ def _member(one: Member) -> Finding:
         return Finding(what, "warning", one.says, "start it, or replace it: `etcdctl member remove`, then `add`")
     if one.says:
         return Finding(what, "wrong", one.says, "it is cut off from the others")
+    if not one.raft_term:
+        return Finding(what, "ok", f"etcd {one.version}; how it is, it tells the user root alone")
     says = f"etcd {one.version}{', leads' if one.leads else ''}; {one.size_bytes / _MB:.1f} MB, {one.used_bytes / _MB:.1f} MB of it in use"
     if one.size_bytes > 64 * _MB and one.used_bytes < _FRAGMENTED * one.size_bytes:
         return Finding(what, "note", says, "`etcdctl defrag` gives the rest back")
@@ -101,9 +100,9 @@ def _versions(found: list[Member]) -> list[Finding]:
 
 def _quota(one: Member) -> Finding | None:
     """How full it is; None where its metrics aren't to be had."""
-    text = _get(one, "/metrics")
+    text = pages.get(one.client_urls[0], "/metrics")
     found = re.search(rb"^etcd_server_quota_backend_bytes ([0-9.e+]+)$", text or b"", re.MULTILINE)
-    if found is None:
+    if found is None or not one.raft_term:
         return None
     quota = float(found[1])
     says = f"{one.size_bytes / _MB:.1f} MB of a quota of {quota / _MB:.0f} MB"
@@ -115,8 +114,8 @@ def _quota(one: Member) -> Finding | None:
 def _clock(one: Member, seconds: float) -> Finding | None:
     """The rate of the host's clock against ours, by the second's change in the times that it stamps its answers with."""
     try:
-        connection = _connect(one)
-    except OSError:
+        connection = pages.connect(one.client_urls[0])
+    except (OSError, ValueError):
         return None
     try:
         begun, gap = _next_second(connection)
@@ -157,26 +156,3 @@ def _stamp(connection: http.client.HTTPConnection) -> str | None:
     answer = connection.getresponse()
     answer.read()
     return answer.getheader("Date")
-
-
-def _get(one: Member, path: str) -> bytes | None:
-    try:
-        connection = _connect(one)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.read() if answer.status == http.HTTPStatus.OK else None
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException):
-        return None
-
-
-def _connect(one: Member) -> http.client.HTTPConnection:
-    url = urlsplit(one.client_urls[0])
-    if url.scheme != "https":
-        return http.client.HTTPConnection(url.hostname or "", url.port, timeout=_WITHIN_S)
-    context = ssl.create_default_context(cafile=os.environ.get("TENURE_STORE_CA"))
-    if certificate := os.environ.get("TENURE_STORE_CERT"):
-        context.load_cert_chain(certificate, os.environ.get("TENURE_STORE_KEY"))
-    return http.client.HTTPSConnection(url.hostname or "", url.port, timeout=_WITHIN_S, context=context)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tenure.errors import LeaseLost, StoreUnreachable, TenureError
+from tenure.errors import StoreDenied
 from tenure.store.etcd.client import Client, Method
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.translation import key_range
@@ -34,11 +34,11 @@ class Users:
         self._client = client
 
     async def are_asked_for(self) -> bool:
-        """Whether etcd asks who is there. Raises Unsure's kinds."""
+        """Whether etcd asks who is there. Raises Unsure's kinds, StoreDenied among them when it does not take the answer."""
         try:
-            await self._call("UserList", pb.AuthUserListRequest(), pb.AuthUserListResponse)
-        except TenureError as error:
-            if self._client.address.user or not _asks(error):
+            await self.users()
+        except StoreDenied:
+            if self._client.address.user:
                 raise
             return True
         return bool(self._client.address.user)
@@ -49,10 +49,9 @@ class Users:
 
     async def roles(self, user: str) -> list[str] | None:
         """A user's roles; None when there is no such user."""
-        answer = await self._call(
-            "UserGet", pb.AuthUserGetRequest(name=user), pb.AuthUserGetResponse, absent="user name"
-        )
-        return None if answer is None else sorted(answer.roles)
+        if user not in await self.users():
+            return None
+        return sorted((await self._call("UserGet", pb.AuthUserGetRequest(name=user), pb.AuthUserGetResponse)).roles)
 
     async def users(self) -> list[str]:
         """All users' names."""
@@ -75,20 +74,22 @@ class Users:
 
     async def remove_user(self, user: str) -> bool:
         """There is no such user; False: there was none."""
-        request = pb.AuthUserDeleteRequest(name=user)
-        return await self._call("UserDelete", request, pb.AuthUserDeleteResponse, absent="user name") is not None
+        if user not in await self.users():
+            return False
+        await self._call("UserDelete", pb.AuthUserDeleteRequest(name=user), pb.AuthUserDeleteResponse)
+        return True
 
     async def have_role(self, role: str, permissions: Sequence[Permission]) -> None:
         """There is a role that permits this and nothing else."""
-        answer = await self._call(
-            "RoleGet", pb.AuthRoleGetRequest(role=role), pb.AuthRoleGetResponse, absent="role name"
-        )
-        if answer is None:
+        had: Sequence[Any] = ()
+        if role in (await self._call("RoleList", pb.AuthRoleListRequest(), pb.AuthRoleListResponse)).roles:
+            had = (await self._call("RoleGet", pb.AuthRoleGetRequest(role=role), pb.AuthRoleGetResponse)).perm
+        else:
             await self._call("RoleAdd", pb.AuthRoleAddRequest(name=role), pb.AuthRoleAddResponse)
         wanted = {_range(permission): permission for permission in permissions}
-        for had in answer.perm if answer is not None else ():
-            if (had.key, had.range_end) not in wanted:
-                revoke = pb.AuthRoleRevokePermissionRequest(role=role, key=had.key, range_end=had.range_end)
+        for one in had:
+            if (one.key, one.range_end) not in wanted:
+                revoke = pb.AuthRoleRevokePermissionRequest(role=role, key=one.key, range_end=one.range_end)
                 await self._call("RoleRevokePermission", revoke, pb.AuthRoleRevokePermissionResponse)
         for (key, end), permission in wanted.items():
             kind = pb.Permission.Type.Value(_ACCESS[permission.access])
@@ -97,20 +98,9 @@ class Users:
             )
             await self._call("RoleGrantPermission", grant, pb.AuthRoleGrantPermissionResponse)
 
-    async def _call(self, name: str, request: Any, response: Any, *, absent: str = "") -> Any:
-        try:
-            return await self._client.call(Method(f"/etcdserverpb.Auth/{name}", type(request), response), request)
-        except StoreUnreachable as error:
-            if absent and f"{absent} not found" in error.message:
-                return None
-            raise
-        except LeaseLost:  # no call of these has to do with leases
-            raise StoreUnreachable("etcd speaks of a lease where none was named") from None
+    async def _call(self, name: str, request: Any, response: Any) -> Any:
+        return await self._client.call(Method(f"/etcdserverpb.Auth/{name}", type(request), response), request)
 
 
 def _range(permission: Permission) -> tuple[bytes, bytes]:
     return (permission.prefix.encode(), b"") if permission.exact else key_range(permission.prefix)
-
-
-def _asks(error: TenureError) -> bool:
-    return "asks who is there" in error.message or "does not permit" in error.message
