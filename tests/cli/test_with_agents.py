@@ -145,6 +145,16 @@ def test_explain_says_why_each_unit_leads_or_does_not(tenure: Tenure, agents: Ag
     units = tenure("explain", "web", "--format", "json").json["units"]
     assert units[leader]["candidacy"]["term"] == tenure("leader", "web", "--format", "json").json["term"]
     assert units[minion]["candidacy"]["term"] is None
+    tenure("is-leader", leader, "--for", "1s")
+    said = tenure("explain", "web").out
+    for text in (
+        f"{leader} leads web in term",
+        "it was the first to claim it",
+        "Its lease surely gives",
+        f"{minion} doesn't lead: {leader} holds it; at the next vacancy it is number 1 of 1 in line.",
+        "before a holder is deposed: lease x (1 - drift) - guarantee - renewal - request = 3 x 0.999 - 1.5 - 0.43 - 0.12.",
+    ):
+        assert text in said
     agents.kill(tenure("leader", "web", "--format", "json").json["machine"])
     lines = tenure("explain", "web").out.splitlines()
     [line] = [line for line in lines if line.startswith(leader)]

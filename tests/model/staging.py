@@ -24,9 +24,11 @@ async def says(
     await store.commit([], [Put(layout.unit_status(unit), encode(record))])
 
 
-async def present(store: Store, layout: Layout, unit: UnitName, machine: str = "m0", lease: int = 0) -> None:
+async def present(
+    store: Store, layout: Layout, unit: UnitName, machine: str = "m0", lease: int = 0, *, priority: int = 0
+) -> None:
     """A unit that is a candidate."""
-    record = Present(machine=machine, ttl_s=6)
+    record = Present(machine=machine, ttl_s=6, priority=priority)
     await store.commit([], [Put(layout.unit_present(unit), encode_office(record), lease)])
 
 

@@ -1,6 +1,6 @@
-"""tenure explain APP: say why each unit leads or doesn't, and what it does.
+"""tenure explain APP: say why each office is held by whom, what is owed and waited for, and what each unit does.
 
-Exits 0; 2 when there is no such application; 3 when the store can't be reached.
+Prints sentences and a table. Exits 0; 2 when there is no such application; 3 when the store can't be reached.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tenure.cli import shared, values
-from tenure.cli.output import emit, table
+from tenure.cli.output import emit, one_line, table
 
 if TYPE_CHECKING:
+    from tenure.model.application import ApplicationView
     from tenure.model.view import ModelView
     from tenure.names import UnitName
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 async def command(settings: shared.Settings, application: str) -> None:
     """Say why each unit leads or doesn't, and what it does.
 
-    Only a unit's own agent knows: of units of other hosts, or whose agents are away, it says so.
+    Of leadership, and of the office of each singleton: why that unit holds it, why the last one lost it, why each other
+    doesn't, what is owed until when, what is waited for, and for how long the store may be silent. Only a unit's own
+    agent knows some of it: of units of other hosts, or whose agents are away, it says so.
 
     \b
     Examples:
@@ -37,8 +40,8 @@ async def command(settings: shared.Settings, application: str) -> None:
         view = await read_model(store, settings.layout)
     units = [unit.name for unit in view.application(application).units.values()]
     answers = await asyncio.gather(*(_ask(view, unit) for unit in units))
-    document = {str(unit): answer for unit, answer in zip(units, answers, strict=True)}
-    emit(settings.format, {"application": application, "units": document}, lambda: _tabular(document))
+    document = _document(view, application, {str(unit): answer for unit, answer in zip(units, answers, strict=True)})
+    emit(settings.format, document, lambda: _tabular(document))
 
 
 async def _ask(view: ModelView, unit: UnitName) -> dict[str, Any]:
@@ -51,9 +54,54 @@ async def _ask(view: ModelView, unit: UnitName) -> dict[str, Any]:
         return {"unknown": error.message}
 
 
-def _tabular(document: dict[str, dict[str, Any]]) -> str:
+def _document(view: ModelView, name: str, units: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    from tenure.model.reasons import outage, outage_sentence, sentences
+    from tenure.names import LEADER_OFFICE
+
+    application = view.application(name)
+    info = application.info
+    named = {LEADER_OFFICE: info.timing, **{one.office: one.timing(info.timing) for one in info.singletons.values()}}
+    offices: dict[str, Any] = {}
+    for office, timing in named.items():
+        state = application.office(office)
+        said = sentences(view, application, state, timing, _candidacies(application, office, units))
+        offices[office] = {
+            "holder": state.holder.unit if state.holder is not None else None,
+            "term": state.term,
+            "sentences": [*said, outage_sentence(timing)],
+            "outage": outage(timing),
+        }
+    return {"application": name, "paused": application.paused is not None, "offices": offices, "units": units}
+
+
+def _candidacies(
+    application: ApplicationView, office: str, units: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    from tenure.names import LEADER_OFFICE
+
+    singleton = next((name for name, one in application.info.singletons.items() if one.office == office), "")
+    found: dict[str, dict[str, Any]] = {}
+    for unit, answer in units.items():
+        if "unknown" in answer:
+            found[unit] = answer
+        elif office == LEADER_OFFICE:
+            found[unit] = answer["candidacy"]
+        elif singleton in answer.get("singletons", {}):
+            found[unit] = answer["singletons"][singleton]
+    return found
+
+
+def _tabular(document: dict[str, Any]) -> str:
+    parts = [
+        "\n".join([f"{document['application']}/{office}:", *(f"  {one_line(text)}" for text in found["sentences"])])
+        for office, found in document["offices"].items()
+    ]
+    return "\n\n".join([*parts, _units(document["units"])])
+
+
+def _units(units: dict[str, dict[str, Any]]) -> str:
     rows: list[list[str]] = []
-    for unit, answer in document.items():
+    for unit, answer in units.items():
         if "unknown" in answer:
             rows.append([unit, "unknown", "-", "-", "-", "-", answer["unknown"]])
             continue
