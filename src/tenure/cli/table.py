@@ -12,6 +12,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "deploy": "Make an application of a charm.",
         "add-unit": "Add units to an application.",
         "remove-unit": "Let units end.",
+        "remove-machine": "Take a machine that is gone for good out of the model.",
         "remove-application": "Let an application and all its units end.",
         "config": "Show or change an application's configuration.",
         "transfer": "Hand leadership, or another office, over to a unit.",
@@ -29,6 +30,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Look": {
         "status": "Show applications, units, who leads and where singletons run.",
+        "machines": "Show the machines, their agents and what they run.",
         "leader": "Print the unit that leads an application, or holds another office of its.",
         "is-leader": "Ask whether a unit leads, and for how long surely.",
         "settings": "Show the leader settings, or one of them.",
