@@ -43,6 +43,14 @@ help: ## what can be made here
 demo: $(VENV)/.stamp-run ## three units, an election, a failover and a transfer, in half a minute: STORE=etcd on three of etcd
 	@$(if $(filter etcd,$(STORE)),sh tools/etcd.sh $(VENV)/etcd >/dev/null &&) $(BIN)/python examples/demo.py $(if $(STORE),--store $(STORE)) $(ARGS)
 
+.PHONY: demo-settings
+demo-settings: $(VENV)/.stamp-run ## a setting is rolled out while units die, join, come back and leave, in half a minute
+	@$(BIN)/python examples/demo_settings.py $(ARGS)
+
+.PHONY: demo-singleton
+demo-singleton: $(VENV)/.stamp-run ## a counter that must never run twice: its agent is ended, killed and frozen, in half a minute
+	@$(BIN)/python examples/demo_singleton.py $(ARGS)
+
 .PHONY: test
 test: $(VENV)/.stamp-dev ## every test: quick ones first, slow ones, then the quick ones on other Pythons
 	@sh tools/test.sh $(VENV) $(ARGS)

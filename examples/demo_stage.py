@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,13 @@ class Stage:
     units: Picture = field(default_factory=dict)
     ever_waited: set[str] = field(default_factory=set)
     live: Live | None = None
+    counter: str = ""
+    """What is shown below the table."""
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self.began
 
     def heading(self, text: str) -> None:
         """What is about to happen."""
@@ -90,7 +97,7 @@ class Stage:
 
     def sum_up(self) -> None:
         """All that was verified."""
-        self.console.print(Text(f"\nVerified, in {time.monotonic() - self.began:.0f} s:", style="bold"))
+        self.console.print(Text(f"\nVerified, in {self.seconds:.0f} s:", style="bold"))
         for promise, measured in self.verified:
             self.console.print(self._tick(promise, measured))
 
@@ -107,13 +114,17 @@ class Stage:
             if (unit.leader, unit.said, unit.agent == "lost") != (before.leader, before.said, before.agent == "lost"):
                 self.console.print(self._row(unit))
         self.units = units
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the table anew, where there is a terminal."""
         if self.live is not None:
             self.live.update(self._table())
 
     def _row(self, unit: Seen) -> Text:
         style = {"active": "green", "waiting": "yellow", "error": "red"}.get(unit.status, "")
         return Text.assemble(
-            (f"{time.monotonic() - self.began:7.1f}s  ", "dim"),
+            (f"{self.seconds:7.1f}s  ", "dim"),
             f"{unit.unit:6} {unit.machine:3} ",
             (f"{'leader' if unit.leader else '':7}", "bold magenta"),
             ("agent lost  " if unit.agent == "lost" else "", "red"),
@@ -121,7 +132,9 @@ class Stage:
         )
 
     def _table(self) -> Table:
-        table = Table("unit", "machine", "agent", "leader", "status", title=f"{time.monotonic() - self.began:.0f} s")
+        table = Table(
+            "unit", "machine", "agent", "leader", "status", title=f"{self.seconds:.0f} s", caption=self.counter
+        )
         for name, unit in sorted(self.units.items()):
             table.add_row(name, unit.machine, unit.agent, "[magenta]★[/]" if unit.leader else "", Text(unit.said))
         return table

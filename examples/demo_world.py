@@ -57,10 +57,43 @@ class Agent:
         self._process.wait()
         return at
 
+    def freeze(self) -> int:
+        """SIGSTOP, at an instant at which it has not locked the store for the others, too; returns when, as `kill` does."""
+        assert self._process is not None
+        pid = self._process.pid
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            while "T (stopped)" not in Path(f"/proc/{pid}/status").read_text():
+                time.sleep(0.001)
+            if not self._locks_the_store(pid):
+                return boottime_ns()
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.001)
+
+    def _locks_the_store(self, pid: int) -> bool:
+        lock = self.state.parent / "tenure.db-lock"
+        held = f" WRITE {pid} "
+        inode = f":{lock.stat().st_ino} " if lock.exists() else ""
+        return bool(inode) and any(
+            held in line and inode in line for line in Path("/proc/locks").read_text().splitlines()
+        )
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def children(self) -> list[int]:
+        """The processes that it has started."""
+        assert self._process is not None
+        pid = self._process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def terminate(self) -> None:
         """SIGTERM: it hands over and ends."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
+            self._process.send_signal(signal.SIGCONT)  # one that is frozen would not hear of it
 
     def ended(self, within_s: float) -> int | None:
         """Its exit code; None if it still runs after `within_s` (it is killed then)."""
