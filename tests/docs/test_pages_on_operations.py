@@ -41,6 +41,19 @@ def test_commands_run_in_units_contexts_as_the_how_to_says(tmp_path: Path) -> No
     assert yes["since"]
 
 
+def test_an_application_is_looked_after_as_the_how_to_says(tmp_path: Path) -> None:
+    with reader(tmp_path) as someone:
+        printed = someone.follow("how-to/look-after-an-application.md")
+        page = (Path(__file__).parents[2] / "docs/how-to/look-after-an-application.md").read_text()
+    said = printed["tenure explain web"]
+    arithmetic = " ".join(re.search(r"^The store may be silent.*?\.$", page, re.MULTILINE | re.DOTALL)[0].split())  # type: ignore[index]
+    assert arithmetic in said
+    assert "leads web in term" in said
+    assert "web is paused since" in printed["tenure status web"]
+    drained = printed['tenure drain m0 --timeout 1m --reason "new kernel"']
+    assert drained == "m0 holds nothing\n" or drained.startswith("Office")
+
+
 def bin_of(folder: Path) -> Path:
     """The state folder's bin of the machine m0, whose first unit is plain/0."""
     (found,) = (one for one in folder.rglob("bin") if (one.parent / "agents" / "unit-plain-0").is_dir())

@@ -5,7 +5,9 @@ Prints a table, or Juju's status document as JSON or YAML. Exits 0; 2 when there
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from tenure.model.view import ModelView
+
+
+_LOOKS, _BETWEEN_LOOKS_S = 5, 0.03
+"""A store that is busy is free in between: one that isn't, so often in a row, is blocked."""
 
 
 @shared.command(prints=True)
@@ -45,6 +51,7 @@ async def command(settings: shared.Settings, application: str | None, watch: boo
         document = status_document(view, __version__, application)
         _add_roll_outs(view, document, await ask_losses(view) if _any_lost(document) else {})
         emit(settings.format, document, lambda: tabular(document))
+        _say_who_blocks(settings.url)
         return
     async with shared.mirrored(settings) as (_, mirror):
         with Screen(settings.format) as screen:
@@ -68,6 +75,23 @@ def _add_roll_outs(view: ModelView, document: dict[str, Any], lost_for_s: Mappin
 def _any_lost(document: dict[str, Any]) -> bool:
     units = (unit for application in document["applications"].values() for unit in application["units"].values())
     return any(unit["juju-status"]["current"] == "lost" for unit in units)
+
+
+def _say_who_blocks(url: str) -> None:
+    """Say who holds an embedded store's lock for longer than any commit takes: it can be read, but not written."""
+    if not url.startswith("sqlite:"):
+        return
+    from tenure.store.sqlite.locks import held_by, holder_of
+    from tenure.store.sqlite.place import parse
+
+    lock = parse(url).lock_path
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_BETWEEN_LOOKS_S)
+        if not (pid := holder_of(os.stat(lock))):
+            return
+    error = held_by(lock, pid)
+    shared.note(f"warning: nothing can be written: {error.message} ({error.hint})")
 
 
 class Screen:

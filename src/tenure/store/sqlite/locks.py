@@ -65,16 +65,7 @@ class FileLock:
 
     def held(self) -> StoreUnreachable:
         """The error that says who holds the lock."""
-        pid = holder_of(os.fstat(self._file))
-        path = self.path.removesuffix("-lock").removesuffix("-open")
-        if not pid:
-            return StoreUnreachable(f"{path} is held by a process that can't be seen from here")
-        state = state_of(pid)
-        if state == "stopped":
-            hint = f"`kill -CONT {pid}` lets it go on"
-        else:
-            hint = f"`ps {pid}` shows it"
-        return StoreUnreachable(f"{path} is held by process {pid} ({name_of(pid)}), which is {state}", hint=hint)
+        return held_by(self.path, holder_of(os.fstat(self._file)))
 
     def _try(self, how: int) -> bool:
         try:
@@ -125,6 +116,19 @@ def share_after(
         if waited.over:
             raise lock.held()
         time.sleep(waited.pause())
+
+
+def held_by(lock_path: str, pid: int) -> StoreUnreachable:
+    """The error that says that the process `pid` holds the lock; 0: one that can't be told."""
+    path = lock_path.removesuffix("-lock").removesuffix("-open")
+    if not pid:
+        return StoreUnreachable(f"{path} is held by a process that can't be seen from here")
+    state = state_of(pid)
+    if state == "stopped":
+        hint = f"`kill -CONT {pid}` lets it go on"
+    else:
+        hint = f"`ps {pid}` shows it"
+    return StoreUnreachable(f"{path} is held by process {pid} ({name_of(pid)}), which is {state}", hint=hint)
 
 
 def holder_of(about: os.stat_result) -> int:
