@@ -46,6 +46,7 @@ singletons:
     stop-command: nginx -s quit
     user: www-data
     environment: {PORT: 80, HOST: "0.0.0.0"}
+    namespace: false
     restart: on-failure
     health: {command: curl -f localhost, interval: 5s, timeout: 500ms, failures: 2}
     preferred-unit: 0
@@ -60,6 +61,7 @@ singletons:
         stop_command=("nginx", "-s", "quit"),
         user="www-data",
         environment={"PORT": "80", "HOST": "0.0.0.0"},
+        namespace=False,
         restart="on-failure",
         health=Health(command=("curl", "-f", "localhost"), interval_s=5.0, timeout_s=0.5, failures=2),
         preferred_unit=0,
@@ -86,6 +88,7 @@ singletons:
         ("singletons:\n  a:\n    command: x\n    lease: soon", 4, '"soon" is not a length of time', "like 30s"),
         ("singletons:\n  a:\n    command: x\n    stop-timeout: true", 4, "is not a length of time", "like 30s"),
         ("singletons:\n  a:\n    command: x\n    restart: often", 4, '"often" is not a restart policy', "always, on-failure or never"),
+        ("singletons:\n  a:\n    command: x\n    namespace: nope", 4, '"nope" is neither true nor false', None),
         ("singletons:\n  a:\n    command: x\n    health:\n      interval: 1s", 4, '"command" is missing', None),
         ("singletons:\n  a:\n    command: x\n    preferred-unit: web/0", 4, '"preferred-unit" must be a number', None),
         ("singletons:\n  a:\n    command: x\n    give-up: {failures: 0}", 4, '"failures" must be a number, 1 or more', None),

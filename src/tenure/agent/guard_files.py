@@ -28,6 +28,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the term has begun: then its end is told."""
     runs: int = 0
     """How often the work was begun in it."""
+    rests: str = ""
+    """How it ended, where it is not to be begun again in this term."""
 
 
 class GuardFiles:
@@ -49,18 +51,18 @@ class GuardFiles:
         return self._host.server.path.with_name(f"guard-{own}.sock")
 
     def make_room(self) -> None:
-        """Before another guard is started."""
+        """Before another guard is started, which may be one for the same term."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            self.socket.unlink()
+        self.socket.unlink(missing_ok=True)
+        self.verdict.unlink(missing_ok=True)
 
-    def note(self, term: int, context_id: str, *, begun: bool, runs: int = 0) -> None:
+    def note(self, term: int, context_id: str, *, begun: bool, runs: int = 0, rests: str = "") -> None:
         """Write it down.
 
         It must outlive the agent, not the host. Where it can't be written, a successor runs leader-deposed once too
         often, or finds no guard and leaves the term to its lease.
         """
-        note = Note(boot_id=self._host.boot_id, term=term, context_id=context_id, begun=begun, runs=runs)
+        note = Note(boot_id=self._host.boot_id, term=term, context_id=context_id, begun=begun, runs=runs, rests=rests)
         with contextlib.suppress(OSError):
             beside = self.folder / "guard.new"
             beside.write_bytes(msgspec.json.encode(note))

@@ -125,6 +125,8 @@ class Singleton(Record, frozen=True, kw_only=True):
     user: str = ""
     """Empty: the agent's own."""
     environment: dict[str, str] = {}
+    namespace: bool = True
+    """Whether it may be given a PID namespace of its own."""
     restart: Restart = "always"
     health: Health | None = None
     preferred_unit: int | None = None
@@ -271,7 +273,7 @@ class State(Record, frozen=True, kw_only=True):
 class Request(Record, frozen=True, kw_only=True):
     """`apps/<app>/units/<n>/requests/<id>`: what is asked of a unit's agent, and its answer."""
 
-    kind: Literal["resolved", "transfer", "remove", "exec", "is-leader"]
+    kind: Literal["resolved", "transfer", "remove", "exec", "is-leader", "log"]
     arguments: dict[str, Any] = {}
     asked: str = ""
     state: Literal["asked", "answered", "done", "refused"] = "asked"

@@ -18,8 +18,8 @@ from tenure.office.timing import Timing
 NAME = "tenure.yaml"
 
 _KEYS = (
-    *("command", "office", "lease", "stop-timeout", "stop-command", "user", "environment", "restart", "health"),
-    *("preferred-unit", "give-up"),
+    *("command", "office", "lease", "stop-timeout", "stop-command", "user", "environment", "namespace", "restart"),
+    *("health", "preferred-unit", "give-up"),
 )
 _HEALTH = ("command", "interval", "timeout", "failures")
 _RESTARTS: tuple[Restart, ...] = ("always", "on-failure", "never")
@@ -101,6 +101,7 @@ class _Reader:
             stop_command=self._command(*at, "stop-command") if "stop-command" in given else (),
             user=file.text(*at, "user") if "user" in given else "",
             environment=self._environment(),
+            namespace=self._namespace(given.get("namespace", True)),
             restart=self._restart(given.get("restart", "always")),
             health=self._health() if "health" in given else None,
             preferred_unit=self._count(*at, "preferred-unit", least=0) if "preferred-unit" in given else None,
@@ -181,6 +182,11 @@ class _Reader:
             at = (*self._at, "restart")
             raise self._file.error(at, f'"{value}" is not a restart policy', _alternatives(_RESTARTS))
         return found
+
+    def _namespace(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self._file.error((*self._at, "namespace"), f'"{value}" is neither true nor false')
+        return value
 
     def _environment(self) -> dict[str, str]:
         at = (*self._at, "environment")

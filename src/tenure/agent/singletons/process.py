@@ -62,6 +62,8 @@ class SingletonProcess:
         self._noted_term = 0
         self._runs = 0
         """In that term."""
+        self._rests = ""
+        """How it ended, where it is not run again in that term: done, or failed."""
         self._ready = False
         """A guard is there that was not told to run yet."""
         self._runs_since: Instant | None = None
@@ -76,6 +78,7 @@ class SingletonProcess:
         note = self._files.read()
         if note is not None:
             self._context_id, self._noted_term, self._runs = note.context_id, note.term, note.runs
+            self._rests = note.rests
             with contextlib.suppress(OSError):
                 self._output.begin()
         found, dead = self._files.take_up(self.duty, note)
@@ -114,9 +117,9 @@ class SingletonProcess:
         health = singleton.health
         self._ready = False
         if term != self._noted_term:
-            self._noted_term, self._runs = term, 0
+            self._noted_term, self._runs, self._rests = term, 0, ""
         self._files.make_room()
-        self._files.note(term, self._context_id, begun=second or term == self._term, runs=self._runs)
+        self._note(begun=second or term == self._term)
         return Spec(
             term=term,
             office=f"{self._unit.application}/{singleton.office}",
@@ -133,6 +136,7 @@ class SingletonProcess:
             folder=str(self._host.state.charm(self._unit)),
             verdict=str(self._files.verdict),
             listen=str(self._files.socket),
+            namespace=singleton.namespace,
             waits=True,
         )
 
@@ -162,10 +166,12 @@ class SingletonProcess:
     def may_begin(self, term: int) -> None:
         """The term is believed in: run the process, or watch the one that a forerunner has begun."""
         self._term, self._decided = term, None
-        self._files.note(term, self._context_id, begun=True, runs=self._runs)
+        self._note(begun=True)
         if self._runs_since is not None:
             self._show("running")
             self._watch_health(term)
+        elif self._rests:
+            self._show("done" if self._rests == "done" else "failed")
         else:
             self._run_in(term, self._row.wait_s)
 
@@ -244,7 +250,7 @@ class SingletonProcess:
             return
         self._ready, self._decided, self._ending_run = False, None, ""
         self._runs += 1
-        self._files.note(term, self._context_id, begun=True, runs=self._runs)
+        self._note(begun=True)
         self._runs_since = self._host.clock.now()
         self._event("starts", "singleton-started", term=term, runs=self._runs, boot_ns=self._runs_since.boot_ns)
         self.duty.run(term)
@@ -261,6 +267,8 @@ class SingletonProcess:
             self._show("failed", how)
             self.candidate.let_go(given_up=True)
         elif isinstance(decided, Rest):
+            self._rests = decided.how
+            self._note(begun=True)
             self._show(decided.how, how)
 
     def _count(self, *, well: bool) -> Next | None:
@@ -322,6 +330,9 @@ class SingletonProcess:
         self._timer = self._health = None
 
     # ---- words
+
+    def _note(self, *, begun: bool) -> None:
+        self._files.note(self._noted_term, self._context_id, begun=begun, runs=self._runs, rests=self._rests)
 
     def _show(self, state: _State, message: str = "", *, term: int = 0) -> None:
         said = (term or self._term, state, message, self._runs)
