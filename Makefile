@@ -34,22 +34,24 @@ $(eval $(call environment,docs,$(DOCS_LOCKS),dev run))
 	@sh tools/bootstrap.sh $(@D) "$(OTHER)" $(DEV_LOCKS)
 	@touch $@
 
+FETCH_ETCD = $(if $(filter etcd,$(STORE)),sh tools/etcd.sh $(VENV)/etcd >/dev/null &&)
+
 .PHONY: help
 help: ## what can be made here
 	@echo "Tenure: make TARGET"; echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
 
 .PHONY: demo
-demo: $(VENV)/.stamp-run ## three units, an election, a failover and a transfer, in half a minute: STORE=etcd on three of etcd
-	@$(if $(filter etcd,$(STORE)),sh tools/etcd.sh $(VENV)/etcd >/dev/null &&) $(BIN)/python examples/demo.py $(if $(STORE),--store $(STORE)) $(ARGS)
+demo: $(VENV)/.stamp-run ## three units, an election, a failover and a transfer, in half a minute (these three also with STORE=etcd)
+	@$(FETCH_ETCD) $(BIN)/python examples/demo.py $(if $(STORE),--store $(STORE)) $(ARGS)
 
 .PHONY: demo-settings
 demo-settings: $(VENV)/.stamp-run ## a setting is rolled out while units die, join, come back and leave, in half a minute
-	@$(BIN)/python examples/demo_settings.py $(ARGS)
+	@$(FETCH_ETCD) $(BIN)/python examples/demo_settings.py $(if $(STORE),--store $(STORE)) $(ARGS)
 
 .PHONY: demo-singleton
 demo-singleton: $(VENV)/.stamp-run ## a counter that must never run twice: its agent is ended, killed and frozen, in half a minute
-	@$(BIN)/python examples/demo_singleton.py $(ARGS)
+	@$(FETCH_ETCD) $(BIN)/python examples/demo_singleton.py $(if $(STORE),--store $(STORE)) $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.stamp-dev ## every test: quick ones first, slow ones, then the quick ones on other Pythons

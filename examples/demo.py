@@ -7,22 +7,14 @@ STORE=etcd`). Ends within a minute; exits with 1, and says why, if anything was 
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import shutil
-import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from demo_etcd import LATENESS_S, Etcd
+from demo_etcd import LATENESS_S
+from demo_run import expect, run
 from demo_stage import PATIENCE_S, Picture, Stage, Watch, leader_of
-from demo_world import MACHINES, Agent, NotAsPromised, World, boottime_ns
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from demo_world import MACHINES, NotAsPromised, World, boottime_ns
 
 CHARM = Path(__file__).resolve().parent / "shared-secret"
 UNITS = ("web/0", "web/1", "web/2")
@@ -126,12 +118,6 @@ def all_share_one(units: Picture) -> bool:
     )
 
 
-def expect(holds: bool, promise: str) -> None:
-    """Raises NotAsPromised unless it `holds`."""
-    if not holds:
-        raise NotAsPromised(f"it does not hold that {promise}")
-
-
 def elected_after_s(world: World, unit: str, since_ns: int) -> float:
     """How long after an instant of CLOCK_BOOTTIME the unit's leader-elected began, by its agent's log."""
     machine = world.json("status")["applications"]["web"]["units"][unit]["machine"]
@@ -146,80 +132,5 @@ def elected_after_s(world: World, unit: str, since_ns: int) -> float:
     raise NotAsPromised(f"the agent's log has no leader-elected of {unit}")
 
 
-# ---- the frame ------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def cleaned_up(keep: bool) -> Iterator[Path]:
-    """A temporary folder that is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="tenure-demo-"))
-    try:
-        yield folder
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def main() -> int:
-    """Play it; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("--lease", type=int, default=5, metavar="SECONDS", help="the lease's length (default: 5)")
-    parser.add_argument("--keep", action="store_true", help="leave the folder with store, state and logs")
-    parser.add_argument("--store", choices=("sqlite", "etcd"), default="sqlite", help="where the model is kept")
-    options = parser.parse_args()
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
-    with cleaned_up(options.keep) as folder, contextlib.ExitStack() as stack:
-        stage, agents = Stage(console), list[Agent]()
-        try:
-            world = World(folder, open_store(options.store, folder, stage, stack))
-            stack.callback(world.close)
-            agents += world.agents.values()
-            return perform(world, stage, options.lease)
-        except KeyboardInterrupt:
-            console.print("\ninterrupted: ending the agents")
-            return 128 + signal.SIGINT
-        except Exception as error:
-            console.print(Text.assemble(("\n✗ not as promised: ", "bold red"), str(error)))
-            for agent in agents:
-                console.print(Text(f"\nthe last lines of {agent.machine}'s log:", style="bold"))
-                console.print(Text(agent.last_words()))
-            return 1
-        finally:
-            if options.keep:
-                console.print(f"kept: {folder}")
-
-
-def open_store(engine: str, folder: Path, stage: Stage, stack: contextlib.ExitStack) -> str:
-    """The URL of a fresh store in the folder; `stack` ends what it needs."""
-    if engine == "sqlite":
-        return f"sqlite://{folder / 'tenure.db'}"
-    stage.heading("0. Three members of etcd start")
-    began = time.monotonic()
-    etcd = Etcd(folder)
-    stack.callback(etcd.close)
-    etcd.wait()
-    stage.verify("etcd serves", f"{time.monotonic() - began:.1f} s; {etcd.url}")
-    return etcd.url
-
-
-def perform(world: World, stage: Stage, lease_s: int) -> int:
-    """Watch and play, then end the agents and sum up."""
-    console = stage.console
-    with contextlib.ExitStack() as stack:
-        if console.is_terminal:
-            stage.live = stack.enter_context(Live(console=console, refresh_per_second=8, transient=True))
-        with Watch(world, stage) as watch:
-            play(world, stage, watch, lease_s)
-        stage.heading("5. The agents end (SIGTERM)")
-        began = time.monotonic()
-        codes = world.close()
-        expect(set(codes.values()) == {0}, f"every agent hands over and exits with 0 ({codes})")
-        stage.verify("all three agents handed over and ended", f"{time.monotonic() - began:.1f} s")
-    stage.sum_up()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, play, MACHINES))
