@@ -158,7 +158,7 @@ def test_closed_standard_streams_are_never_taken_for_the_store(tenure: Tenure, c
 def test_each_shell_gets_its_completion(tenure: Tenure, shell: str) -> None:
     assert "_TENURE_COMPLETE" in tenure("completion", shell).out
     done = tenure(_TENURE_COMPLETE="bash_complete", COMP_WORDS="tenure rem", COMP_CWORD="1")
-    assert done.out.split() == ["plain,remove-unit", "plain,remove-application"]
+    assert done.out.split() == ["plain,remove-unit", "plain,remove-machine", "plain,remove-application"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is asked of this machine's units from other hosts, through the store: commands in their contexts, and who leads.
+"""What is asked of this machine's units from other hosts, through the store: commands in their contexts, who leads, the log.
 
 A command is begun once at the most, whoever dies: it is this process's only when its compare-and-set has landed, and what a
 dead agent had begun is answered, never run again.
@@ -17,9 +17,10 @@ from typing import Any
 
 from tenure.agent import wire
 from tenure.agent.exec import Run, Streams, settle
-from tenure.agent.exec_output import Output
+from tenure.agent.exec_output import CHUNK_MAX, Output
 from tenure.agent.exec_request import Commands
 from tenure.agent.host import Host
+from tenure.agent.log_tail import Line, Tail, added, newest
 from tenure.agent.unit import UnitAgent
 from tenure.errors import LeaseLost, NoSuchThing, StoreReplaced, TenureError, Unsure
 from tenure.model.application import ApplicationView, UnitView
@@ -51,11 +52,13 @@ class _Open:
     """A request that is seen in the model."""
 
     gone: asyncio.Future[str]
+    endless: bool = False
+    """Whether it is done only when nobody asks any more."""
     work: asyncio.Task[None] | None = field(default=None)
 
 
 class Remote:
-    """Answers the requests `exec` and `is-leader` of this machine's units."""
+    """Answers the requests `exec`, `is-leader` and `log` of this machine's units."""
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class Remote:
                 for unit in application.units.values()
                 if unit.info.machine == self._host.machine and unit.request_items
                 for request_id, request in unit.requests.items()
-                if request.kind in ("exec", "is-leader")
+                if request.kind in ("exec", "is-leader", "log")
             }
             self._close_missing(name, asked)
             for request_id, (unit, request) in asked.items():
@@ -93,6 +96,8 @@ class Remote:
 
     async def close(self) -> None:
         """Return once all that was asked is answered, or `CLOSE_WITHIN_S` are over."""
+        for one in [one for opened in self._open.values() for one in opened.values() if one.endless]:
+            settle(one.gone, "the agent ends")
         works = {one.work for opened in self._open.values() for one in opened.values() if one.work is not None}
         if works:
             _, late = await asyncio.wait(works, timeout=CLOSE_WITHIN_S)
@@ -112,7 +117,8 @@ class Remote:
         self._open.setdefault(name, {})[request_id] = one
         host, item = self._host, unit.request_items[request_id]
         task = Task(host.store, host.layout, unit.name, request_id, item, self._process)
-        answering = self._exec if request.kind == "exec" else self._say_who_leads
+        one.endless = request.kind == "log"
+        answering = {"exec": self._exec, "is-leader": self._say_who_leads, "log": self._log}[request.kind]
         one.work = asyncio.get_running_loop().create_task(self._safely(answering(unit.name, task, request, one)))
 
     async def _safely(self, work: Awaitable[None]) -> None:
@@ -129,6 +135,23 @@ class Remote:
         except TenureError as error:
             result = wire.error_answer(error)
         await task.send([], result)
+
+    async def _log(self, unit: UnitName, task: Task, request: Request, one: _Open) -> None:
+        """The agent's own log, line by line as it stands there: the newest `limit`, or from the time `after` on; `follow`."""
+        if await task.begin() == "taken":
+            await task.end_taken({"ended": "the agent has started anew"})
+            return
+        limit, after, follow = (request.arguments.get(name) for name in ("limit", "after", "follow"))
+        tail = Tail(self._host.state.path / "log")
+        lines = await asyncio.to_thread(lambda: [line for line in newest([tail], limit) if line.time >= (after or "")])
+        passing = asyncio.ensure_future(_pass_on(task, tail, lines, follow=bool(follow)))
+        ends: set[asyncio.Future[Any]] = {passing, one.gone}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        ended = {} if passing.done() else {"ended": one.gone.result()}
+        passing.cancel()
+        await asyncio.gather(passing, return_exceptions=True)
+        await task.send([], ended)
+        await task.close()
 
     async def _exec(self, unit: UnitName, task: Task, request: Request, one: _Open) -> None:
         loop = asyncio.get_running_loop()
@@ -181,6 +204,23 @@ class Remote:
                 _log.warning("commands that were asked for can't be begun now: %s", error)
                 await asyncio.sleep(RETRY_S)
         return "gone"
+
+
+async def _pass_on(task: Task, tail: Tail, lines: list[Line], *, follow: bool) -> None:
+    """Send these lines, and, to `follow`, those that are added, for as long as somebody asks."""
+    if await _sent(task, lines) and follow:
+        async for some in added([tail]):
+            if not await _sent(task, some):
+                return
+
+
+async def _sent(task: Task, lines: list[Line]) -> bool:
+    data = "".join(f"{line.text}\n" for line in lines).encode()
+    for at in range(0, len(data), CHUNK_MAX):
+        await task.room()
+        if not await task.send([("stdout", data[at : at + CHUNK_MAX])]):
+            return False
+    return True
 
 
 async def _set_up(unit: UnitAgent, gone: asyncio.Future[str]) -> None:
