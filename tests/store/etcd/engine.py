@@ -11,17 +11,15 @@ from tenure.store.api import DeletePrefix, Grant, Renewal, Store
 from tenure.store.etcd.client import Method
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.store import EtcdStore, open_etcd
+from tenure.store.etcd.versions import LEASE_LEASES
 from tests.etcd import EtcdCluster, newest
 from tests.waiting import until_async
 
-# Calls that Tenure itself has no use for. On the wire their messages are like those of others, as far as they are read here.
-LEASES = Method("/etcdserverpb.Lease/LeaseLeases", pb.StatusRequest, pb.MemberListResponse)
+# A call that Tenure itself has no use for. On the wire its messages are like those of others, as far as they are read here.
 TIME_TO_LIVE = Method("/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseRevokeRequest, pb.LeaseKeepAliveResponse)
 
 LARGE = "--max-request-bytes=16777216"
 """Tenure's own limits are above etcd's default: a value of 4 MiB, 8 MiB in a transaction."""
-
-EVERY_KEY = "\x01"
 
 
 @contextmanager
@@ -55,7 +53,7 @@ class EtcdEngine:
             running[version] = EtcdCluster(version, flags=[LARGE]).__enter__()
         engine = cls(running[version].url)
         store = await open_etcd(engine.url, least_ttl_s=1)
-        for lease in (await store.client.call(LEASES, pb.StatusRequest())).members:
+        for lease in (await store.client.call(LEASE_LEASES, pb.LeaseLeasesRequest())).leases:
             await store.revoke(lease.ID)
         for first in sorted({key[0] for key in (await store.read("")).items}):
             await store.commit([], [DeletePrefix(first)])

@@ -65,9 +65,17 @@ class Client:
         attempt_s = CALL_S if writes or len(self.endpoints) == 1 else ATTEMPT_S
         patient_until = loop.time() + CALL_S
         reasons: dict[str, str] = {}
-        renewed = False
+        renewed = electing = False
         while True:
-            endpoint = await self.connected(reasons)
+            try:
+                endpoint = await self.connected(reasons)
+            except StoreUnreachable:
+                if not electing or loop.time() > patient_until:
+                    raise
+                reasons.clear()
+                electing = False
+                await asyncio.sleep(_ELECTION_PAUSE_S)
+                continue
             token = await self._the_token()
             try:
                 return await self._once(endpoint, method, request, self._metadata(token, local), writes, attempt_s)
@@ -78,12 +86,8 @@ class Client:
                 renewed = True
             except Elsewhere as error:
                 reasons[endpoint.name] = error.says
+                electing = electing or error.waits
                 self.suspect(endpoint)
-                if len(reasons) == len(self.endpoints):
-                    if not error.waits or loop.time() > patient_until:
-                        raise unreachable(reasons) from None
-                    reasons.clear()
-                    await asyncio.sleep(_ELECTION_PAUSE_S)
             except StoreUnsure:
                 self.suspect(endpoint)
                 raise
@@ -98,18 +102,22 @@ class Client:
         except (Elsewhere, NewToken) as error:
             raise unreachable({endpoint.name: str(error)}) from None
 
-    async def connected(self, reasons: dict[str, str] | None = None) -> Endpoint:
-        """The member in use, or the next to which a connection stands. Raises StoreUnreachable, with `reasons` of before."""
-        failed = dict(reasons or {})
+    async def connected(self, failed: dict[str, str] | None = None) -> Endpoint:
+        """The member in use, or the next to which a connection stands; none of `failed`, to which is added what fails now.
+
+        Raises StoreUnreachable when none is left.
+        """
+        reasons = {} if failed is None else failed
         for _ in self.endpoints:
             self._check_open()
             endpoint = self.endpoints[self._current]
-            if await endpoint.ready(CONNECT_S):
-                return endpoint
-            failed[endpoint.name] = await endpoint.why_not()
+            if endpoint.name not in reasons:
+                if await endpoint.ready(CONNECT_S):
+                    return endpoint
+                reasons[endpoint.name] = await endpoint.why_not()
             self.suspect(endpoint)
         self._check_open()
-        raise unreachable(failed)
+        raise unreachable(reasons)
 
     def in_use(self, endpoint: Endpoint) -> bool:
         """Whether this is the member that calls go to."""
@@ -195,8 +203,6 @@ class Client:
                     raise meaning from None
                 reasons[endpoint.name] = meaning.says
                 self.suspect(endpoint)
-                if len(reasons) == len(self.endpoints):
-                    raise unreachable(reasons) from None
             except grpc.aio.UsageError:
                 raise self.closed(False) from None
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tenure.errors import LeaseLost, StoreUnreachable, TenureError
+from tenure.errors import LeaseLost, StoreDenied, StoreUnreachable, TenureError
 from tenure.store.api import Traits
 from tenure.store.checks import WRITES_MAX
 from tenure.store.etcd.client import Client, Method
@@ -40,6 +40,7 @@ class Versions:
         self._least_ttl_s = least_ttl_s
         self._keeps_leases = False
         self._all_known = False
+        self._counted = False
         self._many_leases = False
         self._raft_term = 0
         self._looking: asyncio.Task[None] | None = None
@@ -51,7 +52,7 @@ class Versions:
             name="etcd",
             least_ttl_s=self._least_ttl_s,
             most_ttl_s=MOST_TTL_S,
-            may_end_early=self._many_leases or not self._keeps_leases,
+            may_end_early=self._many_leases or not (self._counted and self._keeps_leases),
             confirm_renewals=True,
             max_writes=WRITES_MAX,
         )
@@ -100,9 +101,13 @@ class Versions:
         if not self._many_leases:
             try:
                 answer = await self._client.call(LEASE_LEASES, pb.LeaseLeasesRequest(), local=True)
-                self._many_leases = len(answer.leases) > LEASES_TRUSTED
-            except (TenureError, LeaseLost):
+            except StoreDenied:
                 self._many_leases = True
+            except (TenureError, LeaseLost):
+                self._counted = False
+            else:
+                self._counted = True
+                self._many_leases = len(answer.leases) > LEASES_TRUSTED
 
     def _take(self, found: list[Member]) -> None:
         self._keeps_leases = all(keeps_leases(one.version) for one in found)
