@@ -492,6 +492,20 @@ def test_a_jujud_that_an_agent_has_left_nowhere_is_replaced_and_a_real_one_stays
     assert [path.name for path in juju.iterdir()] == ["machine-0"]
 
 
+def test_a_jujud_in_a_folder_that_may_not_be_looked_into_is_none_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    install_jujud(tmp_path / "machine-m0", "3.6.9")
+    juju = tmp_path / "juju" / "tools"
+    juju.mkdir(parents=True)
+    (juju / "machine-m0").symlink_to(tmp_path / "another-users" / "machine-m0")
+    monkeypatch.setattr(Path, "glob", lambda *_: refused(_))
+    assert not JujudPath(tmp_path / "machine-m0", juju).offer()
+
+
 def test_where_nothing_may_be_written_there_is_no_jujud_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "juju").touch()
     install_jujud(tmp_path / "machine-m0", "3.6.9")

@@ -59,13 +59,13 @@ class JujudPath:
         """Whether charmhelpers finds it there now, or another one. A link that leads nowhere is a killed agent's."""
         with contextlib.suppress(OSError):
             for other in self._link.parent.glob("machine-*"):
-                if other.is_symlink() and not other.exists():
+                if other.is_symlink() and not os.path.exists(other):
                     other.unlink()
             if any(self._link.parent.glob("machine-*/jujud")):
                 return True
             self._link.parent.mkdir(parents=True, exist_ok=True)
             self._link.symlink_to(self._folder)
-        return (self._link / "jujud").exists()
+        return os.path.exists(self._link / "jujud")  # also where a folder on the way may not be looked into
 
     def withdraw(self) -> None:
         """Take away what was put there, and the folders that are empty then."""
