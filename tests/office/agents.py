@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,17 @@ class SmallAgent:
         self.folder = folder / machine
         (folder / "run").mkdir(exist_ok=True)
         self.beside = folder / "run" / f"{machine}.desk"
-        self.desk = Desk(store, self.clock, self.waiter, self.folder, machine, "boot-1", self._log, beside=self.beside)
+        self.desk = Desk(
+            store,
+            self.clock,
+            self.waiter,
+            self.folder,
+            machine,
+            "boot-1",
+            self._log,
+            beside=self.beside,
+            dice=random.Random(machine).random,
+        )
         self.candidates: dict[str, Candidate] = {}
         self.changes: list[tuple[str, int | None]] = []
         self.session: Session

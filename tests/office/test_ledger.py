@@ -37,6 +37,7 @@ def test_a_lease_that_is_lost_and_a_verdict_that_is_done_with_are_forgotten(tmp_
     ledger.save_lease("web", 60, 0)
     ledger.save_ending("c", ENDING)
     ledger.drop_ending("c", 7)
+    ledger.save_ending("d", ENDING)
     again = Ledger(tmp_path, "boot-1")
     assert again.lease("web", 60) == 0
     assert again.endings("c") == ()

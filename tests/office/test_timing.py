@@ -69,3 +69,8 @@ def test_a_restarted_agent_owes_until_its_forerunners_lease_would_have_ended() -
     timing = Timing.for_lease(60)
     owed = timing.owed_after_restart(Instant(0, 0))
     assert owed.raw_ns >= 60 * NS_PER_S
+
+
+def test_a_lease_that_is_no_whole_number_of_seconds_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"a whole number of seconds, not 60\.0"):
+        Timing.for_lease(60.0)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ TABLE = Path(__file__).with_name("README.md")
 SEEDS = 500
 LONG = {
     "any-lease",
+    "claims-over-work",
     "debt-on-slewed-clock",
     "deadline-from-answer",
     "forerunner-forgotten",

@@ -33,7 +33,7 @@ def test_500_seeds_of_an_hour_break_no_promise() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("store", ["etcd", "old etcd"])
+@pytest.mark.parametrize("store", ["etcd", "early etcd"])
 def test_a_store_with_members_of_its_own_breaks_no_promise(store: StoreKind) -> None:
     """Its leader changes; the former one answers renewals for a moment, and on old versions ends leases early."""
     assert broken([Task(seed, 1.0, store=store) for seed in range(1000, 1030)]) == []
@@ -70,11 +70,11 @@ def test_most_kinds_of_faults_come_in_a_few_seeds() -> None:
 
 
 def test_a_few_seeds_have_each_kind_of_store() -> None:
-    assert {draw(seed).store for seed in range(20)} == {"embedded", "etcd", "old etcd"}
+    assert {draw(seed).store for seed in range(20)} == {"embedded", "etcd", "early etcd"}
 
 
 def test_a_former_leader_of_the_store_answers_renewals_and_an_old_one_ends_leases() -> None:
-    counts = {kind for seed in range(6) for kind in Task(seed, 0.5, store="old etcd").run().counts}
+    counts = {kind for seed in range(6) for kind in Task(seed, 0.5, store="early etcd").run().counts}
     assert counts >= {
         "leader of the store changes",
         "renewed by a former leader",

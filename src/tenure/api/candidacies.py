@@ -12,7 +12,7 @@ from tenure.alarm import Waiter
 from tenure.clock import Clock, Instant, ns
 from tenure.errors import BadInput, StoreUnreachable, TimedOut
 from tenure.model.mirror import Mirror
-from tenure.model.snapshot import MirrorSnapshot
+from tenure.model.snapshot import MirrorSnapshot, Segment
 from tenure.office.driver import Answer, Candidate, OfficeView, Session
 
 T = TypeVar("T")
@@ -26,6 +26,10 @@ class Standing:
 
     candidate: Candidate
     show: Show
+    folder: str = ""
+    """The prefix of all keys that it is shown, if they are a segment of the mirror's."""
+    seen: Segment | None = None
+    """That segment, as it was shown last."""
     bodies: int = 0
     """Of tasks that hold the office, or wait for it."""
     leaving: asyncio.Task[None] | None = field(default=None)

@@ -211,7 +211,12 @@ class Office(BaseOffice):
         session = await workings.desk.session(f"offices of {self._timing.ttl_s} s", self._timing)
         keys = office_keys(workings.layout, self.name, me)
         return workings.begin(
-            session, keys, me, lambda snapshot: office_view(snapshot, workings.layout, self.name), self._priority
+            session,
+            keys,
+            me,
+            lambda snapshot: office_view(snapshot, workings.layout, self.name),
+            self._priority,
+            folder=workings.layout.free_office(self.name),
         )
 
     def _state(self, snapshot: MirrorSnapshot) -> OfficeState:

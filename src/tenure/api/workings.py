@@ -63,8 +63,13 @@ class Workings:
         self._candidates += 1
         return f"{self.desk.machine}/{self._me}-{self._candidates}"
 
-    def begin(self, session: Session, keys: OfficeKeys, unit: str, show: Show, priority: int = 0) -> Standing:
-        """A candidacy of `unit` that is shown what the mirror shows. Raises StoreUnreachable once the connection is closed."""
+    def begin(
+        self, session: Session, keys: OfficeKeys, unit: str, show: Show, priority: int = 0, *, folder: str = ""
+    ) -> Standing:
+        """A candidacy of `unit` that is shown what the mirror shows; where `folder` holds all of it, only what changes there.
+
+        Raises StoreUnreachable once the connection is closed.
+        """
         self.check_open()
         self._longest_s = max(self._longest_s, session.timing.ttl_s)
         standing = begin(
@@ -73,6 +78,7 @@ class Workings:
             show,
             self.snapshot,
         )
+        standing.folder, standing.seen = folder, self.snapshot.segment(folder)
         self.standings.append(standing)
         return standing
 
@@ -132,6 +138,12 @@ class Workings:
 
     def _saw(self, snapshot: MirrorSnapshot) -> None:
         for standing in list(self.standings):
+            if standing.folder:
+                # Whoever holds a thousand offices isn't to look at each of them because of one.
+                segment = snapshot.segment(standing.folder)
+                if segment is standing.seen:
+                    continue
+                standing.seen = segment
             standing.candidate.saw(standing.show(snapshot))
 
     def _done(self, task: asyncio.Task[Any]) -> None:

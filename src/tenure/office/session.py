@@ -139,6 +139,10 @@ class Session:
         """For how much longer the lease surely lives; 0 or less: not at all."""
         return self.sure_until.left_ns(now)
 
+    def retry_in_ns(self) -> int:
+        """How long to wait before what failed is tried again: drawn anew each time, so that many agents don't do so in step."""
+        return int(self._retry_ns * (0.5 + self._dice()))
+
     def wake_in_ns(self, now: Instant) -> int | None:
         """In how long `tick` has something to do; None: not before another event."""
         if self.state in ("idle", "closed"):
@@ -213,7 +217,7 @@ class Session:
             # Once at once: the store's leader or the member that answers has changed. Again and again: with a pause.
             at_once = lease == current and not self._in_vain
             self._in_vain += 1
-            self._again_at = now if at_once else self._retry_at(now)
+            self._again_at = now if at_once else now.after(self.retry_in_ns())
             self._tick(now)
         return self._flush()
 
@@ -238,7 +242,7 @@ class Session:
         if not call or call != self._call:
             return NOTHING
         self._call = 0
-        self._again_at = self._retry_at(now)
+        self._again_at = now.after(self.retry_in_ns())
         self._out.append(Moved())
         return self._flush()
 
@@ -317,9 +321,6 @@ class Session:
             return None
         self._call = 0
         return self._sent_at
-
-    def _retry_at(self, now: Instant) -> Instant:
-        return now.after(int(self._retry_ns * (0.5 + self._dice())))
 
     def _vouch(self, sent_at: Instant, lease: int, ttl_s: int, event: str) -> None:
         self.sure_sent_at = sent_at

@@ -355,7 +355,7 @@ class Term(Conduct):
 
     def _back_off(self, now: Instant) -> None:
         """Nothing has happened: try again a little later."""
-        self._retry_at = now.after(self.session.timing.retry_ns)
+        self._retry_at = now.after(self.session.retry_in_ns())
         if self.state == "claiming":
             self.state = "watching"
 

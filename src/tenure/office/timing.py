@@ -41,6 +41,8 @@ class Timing:
     drift: float = DRIFT
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ttl_s, int):
+            raise BadInput(f"a lease is a whole number of seconds, not {self.ttl_s}")
         if self.ttl_s < 1 or not 0 <= self.drift < 0.1:
             raise BadInput(f"a lease of {self.ttl_s} s with a drift of {self.drift} can't be kept", hint="--lease 60s")
         if not self.renew_every_ns < self.guarantee_ns < self.sure_ns(self.ttl_s) - self.renew_every_ns:

@@ -43,13 +43,20 @@ class Agent(Driving):
             self.hook.die()
         now = self.now()
         disk, machines = self.disk, world.machines
+        if disk.serial != disk.newest and machines.vouches_for_folder:
+            loop.counts["older folder noticed"] += 1
+            disk.clear()
+        disk.saved()
         self.slots, self.seats, self.asked = [], [], {}
         for index, application in enumerate(self.server.applications):
             timing = world.scenario.timings[index]
             if machines.drift != timing.drift:
                 timing = Timing(timing.ttl_s, timing.guarantee_s, machines.drift)
             disk.starts = [start for start in disk.starts if now.raw_ns - start < timing.ttl_ns]
-            slot = SessionSlot(machines.session(timing, confirm_renewals=world.scenario.confirm_renewals), application)
+            slot = SessionSlot(
+                machines.session(timing, confirm_renewals=world.scenario.confirm_renewals, dice=loop.random),
+                application,
+            )
             self.slots.append(slot)
             self._seat(slot)
         disk.starts.append(now.raw_ns)

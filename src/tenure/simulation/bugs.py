@@ -345,6 +345,11 @@ BUGS = {
         _bug("stands-still-asleep", "elapsed time counts what the host slept", clock=_StandsStillAsleep),
         _bug("no-drift", "sure_until is less by the drift", drift=0.0),
         _bug("looks-back", "a mirror older than one's own commit is not looked at", candidacy=_LooksBack),
+        _bug(
+            "older-folder-taken-up",
+            "a verdict stands, also when an older copy of the state folder is put back",
+            vouches_for_folder=False,
+        ),
         _bug("verdict-not-on-disk", "the verdict is on disk before what follows from it", durable_endings=False),
         _bug("transfer-uncompared", "a transfer compares the successor's present key", candidacy=_TransfersBlindly),
         _bug("release-uncompared", "a release compares the term", candidacy=_ReleasesBlindly),
@@ -402,7 +407,7 @@ BUGS = {
         _bug(
             "unclean-not-waited-out",
             "where leases may end early, whoever takes the office up waits an unclean term out",
-            store="old etcd",
+            store="early etcd",
             waits_out=False,
         ),
     )

@@ -11,7 +11,7 @@ from tenure.store.api import Delete
 
 if TYPE_CHECKING:
     from tenure.simulation.agent import Agent
-    from tenure.simulation.slots import Seat
+    from tenure.simulation.slots import Disk, Seat
     from tenure.simulation.world import World
 
 LASTS = (0.03, 0.1, 0.3, 0.5, 0.8, 0.95, 1.0, 1.05, 1.3, 2.0)
@@ -172,6 +172,19 @@ class Chaos:
                     at = self._loop.now + int(again * self._world.scenario.ttl_ns * 0.12)
                     call = self._restart if again % 2 else agent.kill
                     self._loop.at(at, self._in_era, self._era, call, (agent,) if again % 2 else ())
+
+    def _put_back(self, kind: str) -> None:
+        agent = self._some()
+        if agent.up:
+            boot, copy = agent.host.boot, agent.disk.copy()
+            self._after(self._killed_and_put_back, agent, boot, copy, kind)
+
+    def _killed_and_put_back(self, agent: Agent, boot: int, copy: Disk, kind: str) -> None:
+        if agent.up and boot == agent.host.boot:
+            self._loop.fault(kind, agent.name)
+            agent.kill()
+            agent.disk.put_back(copy)
+            self._loop.at(self._loop.now + self._length() // 8, self._in_era, self._era, self._restart, (agent,))
 
     def _restart(self, agent: Agent) -> None:
         if not agent.up and not agent.host.later(self._restart, agent):
@@ -343,6 +356,7 @@ _KINDS: dict[str, Callable[[Chaos, str], None]] = {
     "agent stopped": Chaos._stopped,
     "agent killed": Chaos._killed,
     "agent killed thrice": Chaos._killed,
+    "older folder put back": Chaos._put_back,
     "host rebooted": Chaos._rebooted,
     "host asleep": Chaos._asleep,
     "clock slewed": Chaos._slewed,

@@ -33,7 +33,7 @@ OWN_SESSION = "promise 7, nobody but the holder's session takes an office away"
 FINAL = "a term that is over is never believed in again"
 GROWS = "a term's number never goes back"
 DEPOSED = "promise 4, leader-deposed on time"
-CLEAN = "while anything of a former term is left on a host, no unit of it is a candidate"
+CLEAN = "promise 5, no unit of a host is a candidate while anything of a former term is left there"
 PRESENT = "a transfer is to a unit that is present"
 PROGRESS = "progress"
 

@@ -271,6 +271,7 @@ class Driving:
 
     def _save_lease(self, decision: d.SaveLease, slot: SessionSlot) -> None:
         self.disk.leases[slot.application.name] = decision.lease
+        self.disk.saved()
         self._may_die()
 
     def _lease_begun(self, decision: d.LeaseBegun, slot: SessionSlot) -> None:
@@ -333,10 +334,12 @@ class Driving:
     def _save_ending(self, decision: d.SaveEnding, seat: Seat) -> None:
         if self.world.machines.durable_endings:
             self.disk.endings.setdefault((seat.unit, seat.office.name), {})[decision.ending.term] = decision.ending
+            self.disk.saved()
         self._may_die()
 
     def _drop_ending(self, decision: d.DropEnding, seat: Seat) -> None:
         self.disk.endings.get((seat.unit, seat.office.name), {}).pop(decision.term, None)
+        self.disk.saved()
 
     def _renew_first(self, decision: d.RenewFirst, seat: Seat) -> None:
         self.feed(seat.session, seat.session.machine.renew_now(self.now()))

@@ -68,7 +68,5 @@ class Host:
             if agent.hook is not None:
                 agent.hook.die()
             agent.guards.reboot()
-            agent.disk.leases.clear()
-            agent.disk.endings.clear()
-            agent.disk.starts.clear()
+            agent.disk.clear()
         self.clock.reboot(self._loop.now)

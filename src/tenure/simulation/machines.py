@@ -32,6 +32,8 @@ class Machines:
     """What comes from a stream that was closed is void."""
     durable_endings: bool = True
     """A verdict is on disk before what follows from it."""
+    vouches_for_folder: bool = True
+    """Beside the folder is said which state is the newest: an older one is as good as none."""
     revokes_at_start: bool = False
     """A restarted agent ends its forerunner's lease and takes a new one."""
     counts_orphans: bool = True

@@ -3,8 +3,9 @@
 What is modelled is what was read in etcd's sources and seen of it (etcd-io/etcd#15247): a leader that was stopped or cut
 off goes on taking itself for one until it hears of the next. Meanwhile it answers renewals, its own clients' and those
 that a follower on its side passes on, out of its own book of leases, and they count for nothing. The next leader gives
-each lease its full length anew, and an election's time-out more. An old version's former leader, once it hears of the
-next, has those leases ended that were over by its book.
+each lease its full length anew, and an election's time-out more. Where etcd lets it (old
+versions; any version, where many leases end at once) a former leader that hears of the next has those leases ended that
+were over by its book.
 """
 
 from __future__ import annotations

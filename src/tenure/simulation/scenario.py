@@ -11,7 +11,7 @@ from tenure.defaults import DRIFT
 from tenure.office.timing import Timing
 
 FAULT_AT_LEAST_EVERY_S = 36
-StoreKind = Literal["embedded", "etcd", "old etcd"]
+StoreKind = Literal["embedded", "etcd", "early etcd"]
 """A store that ends no lease before its time; one whose leases outlive a change of its leader, but whose former leader
 answers renewals for a moment; and one whose former leader may end leases before their time, too.
 """
@@ -69,7 +69,7 @@ class Scenario:
     @property
     def may_end_early(self) -> bool:
         """A lease may end before its time."""
-        return self.store == "old etcd"
+        return self.store == "early etcd"
 
     @property
     def confirm_renewals(self) -> bool:
@@ -91,6 +91,7 @@ FAULTS = {
     "agent stopped": 2.0,
     "agent killed": 3.0,
     "agent killed thrice": 0.3,
+    "older folder put back": 0.3,
     "host rebooted": 0.5,
     "host asleep": 1.0,
     "clock slewed": 1.5,
@@ -121,7 +122,7 @@ def draw(seed: int, store: StoreKind | None = None) -> Scenario:
     Most worlds lack some kinds of faults, so that what others would hide shows in them.
     """
     if store is None:
-        kinds: tuple[StoreKind, ...] = ("embedded", "etcd", "old etcd")
+        kinds: tuple[StoreKind, ...] = ("embedded", "etcd", "early etcd")
         store = random.Random(seed ^ 0x0E7CD).choices(kinds, (5, 3, 2))[0]
     dice = random.Random(seed ^ 0x7E4012E)
     ttl_s = dice.choices(TTLS_S, (1, 2, 6, 6, 6, 6, 6))[0]
@@ -141,7 +142,7 @@ def draw(seed: int, store: StoreKind | None = None) -> Scenario:
             timing = Timing.for_lease(ttl_s, round(least + (most - least) * (0.1 + 0.75 * dice.random()), 3))
         timings.append(timing)
     skew = [dice.choice((-1.0, 1.0, 2 * dice.random() - 1)) for _ in range(hosts + 1)]
-    rates = FAULTS | WISHES | (EARLY if store == "old etcd" else {}) | (CHANGES if store != "embedded" else {})
+    rates = FAULTS | WISHES | (EARLY if store == "early etcd" else {}) | (CHANGES if store != "embedded" else {})
     weights = {kind: weight * dice.choice((0.0, 0.5, 1.0, 1.0, 2.0)) for kind, weight in rates.items()}
     weights["agent killed"] += 0.5
     calm = dice.random() < 0.2

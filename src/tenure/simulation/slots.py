@@ -59,9 +59,33 @@ class Seat:
 class Disk:
     """What outlives the process: valid in the boot in which it was written."""
 
-    __slots__ = ("endings", "leases", "starts")
+    __slots__ = ("endings", "leases", "newest", "serial", "starts")
 
     def __init__(self) -> None:
         self.leases: dict[str, int] = {}
         self.endings: dict[tuple[str, str], dict[int, Ending]] = {}
         self.starts: list[int] = []
+        self.serial = self.newest = 0
+        """How many states there were, as the folder itself says, and as is said beside it."""
+
+    def saved(self) -> None:
+        """Another state is on the disk."""
+        self.newest += 1
+        self.serial = self.newest
+
+    def copy(self) -> Disk:
+        """The folder as it is, for somebody who will put it back."""
+        copy = Disk()
+        copy.leases, copy.serial = dict(self.leases), self.serial
+        copy.endings = {key: dict(endings) for key, endings in self.endings.items()}
+        return copy
+
+    def put_back(self, copy: Disk) -> None:
+        """An older folder is in the newer one's place; what is beside it stays."""
+        self.leases, self.endings, self.serial = copy.leases, copy.endings, copy.serial
+
+    def clear(self) -> None:
+        """As good as none."""
+        self.leases.clear()
+        self.endings.clear()
+        self.starts.clear()

@@ -92,6 +92,10 @@ class Ticker:
         self._task = self._tasks.start(self._wait(at))
 
     async def _wait(self, at: Instant) -> None:
-        await self._waiter.until(at)
-        self._at = self._task = None
+        try:
+            await self._waiter.until(at)
+        finally:
+            # Also after a failure: the next event arms it again.
+            if self._at is at:
+                self._at = self._task = None
         self._tick()

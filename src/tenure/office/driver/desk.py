@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,14 +40,17 @@ class Desk:
         *,
         wall: Callable[[], str] = lambda: "",
         beside: Path | None = None,
+        dice: Callable[[], float] = random.random,
     ) -> None:
         """`wall`: the time of day as text, for the history. Raises OSError where the folder can't be written.
 
         `beside`: a file outside of what may be copied back with the folder, in a place that is emptied at boot: with it an
-        older copy of what was saved is noticed, and nothing is taken up again.
+        older copy of what was saved is noticed, and nothing is taken up again. `dice`: draws between 0 and 1 for the waits
+        before retries; for tests.
         """
         self.machine = machine
         self._store, self._clock, self._alarm, self._log, self._wall = store, clock, alarm, log, wall
+        self._dice = dice
         self._ledger = Ledger(folder, boot_id, beside)
         if self._ledger.outdated:
             log("what was saved is an older copy: nothing is taken up again", folder=str(folder))
@@ -65,7 +69,7 @@ class Desk:
                 raise BadInput(
                     f"{self._store.url} has leases from {traits.least_ttl_s} s to {traits.most_ttl_s} s, not {timing.ttl_s} s"
                 )
-            session = Session(name, timing, self._store, self._clock, self._alarm, self._ledger, self._log)
+            session = Session(name, timing, self._store, self._clock, self._alarm, self._ledger, self._log, self._dice)
             self._sessions[name] = session
             session.start()
         return self._sessions[name]

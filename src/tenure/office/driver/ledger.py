@@ -101,13 +101,12 @@ class Ledger:
         self._save()
 
     def drop_ending(self, candidate: str, term: int) -> None:
-        """The verdict isn't needed any more."""
+        """The verdict isn't needed any more. On the disk with whatever is saved next: it says nothing wrong meanwhile."""
         left = [ending for ending in self.endings(candidate) if ending.term != term]
         if left:
             self._state.endings[candidate] = left
         else:
             self._state.endings.pop(candidate, None)
-        self._save()
 
     def clear(self) -> None:
         """Everything was handed over: nothing is left to be remembered, nor to be vouched for."""

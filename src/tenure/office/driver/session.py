@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -38,11 +39,19 @@ class Session:
     """
 
     def __init__(
-        self, name: str, timing: Timing, store: Store, clock: Clock, waiter: Waiter, ledger: Ledger, log: Log
+        self,
+        name: str,
+        timing: Timing,
+        store: Store,
+        clock: Clock,
+        waiter: Waiter,
+        ledger: Ledger,
+        log: Log,
+        dice: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
         self.timing = timing
-        self.machine = machine.Session(timing, confirm_renewals=store.traits.confirm_renewals)
+        self.machine = machine.Session(timing, confirm_renewals=store.traits.confirm_renewals, dice=dice)
         self._store, self._clock, self._waiter, self._ledger, self._log = store, clock, waiter, ledger, log
         self._tasks = Tasks()
         self._ticker = Ticker(clock, waiter, self._tasks, self.machine.wake_in_ns, self._tick)
@@ -196,7 +205,8 @@ class Session:
             self.perform(self.machine.renewed(self._clock.now(), call, renewal.ttl_s, renewal.witness))
 
     async def _confirm(self, call: int, ttl_s: int) -> None:
-        key = min(self._kept, default=None)
+        put = (key for key, kept in self._kept.items() if kept.put is not None and kept.put[1] == self.machine.renewing)
+        key = next(put, next(iter(self._kept), None))
         if key is None:
             self._unproved = True
             self.perform(self.machine.nothing_to_confirm(self._clock.now(), call))
@@ -267,7 +277,7 @@ class Session:
                     self._kept.pop(key, None)
 
     async def _pause(self) -> None:
-        await self._waiter.until(self._clock.now().after(self.timing.retry_ns))
+        await self._waiter.until(self._clock.now().after(self.machine.retry_in_ns()))
 
     async def _within(self, call: Coroutine[Any, Any, Any]) -> Any:
         return await within(self._waiter, self._clock.now().after(self.timing.commit_timeout_ns), call)
