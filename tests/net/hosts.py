@@ -138,13 +138,14 @@ class Host:
         if self._init is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+            # Whoever stopped with a child out here must see that it has gone: till then the host's first process doesn't go.
+            for process in self._started:
+                process.send_signal(signal.SIGCONT)
+                process.wait(10)
+            self._started.clear()
             self._init.wait(10)
             if self._init.stdout is not None:
                 self._init.stdout.close()
-        for process in self._started:
-            process.send_signal(signal.SIGCONT)  # what stopped with its child sees only then that it has gone
-            process.wait(10)
-        self._started.clear()
         self._stop_pump()
 
     def popen(

@@ -1,66 +1,52 @@
-"""Leases of etcd kept alive over its JSON gateway, without any of Tenure's code, to see which of them end before their time."""
+"""Leases that stand before others in etcd's queue: python leases.py COUNT TTL_S HOST:PORT… Keeps them over the JSON gateway.
+
+The standard library alone. Says "kept" when all are there, and goes on until it is killed.
+"""
 
 from __future__ import annotations
 
-import base64
 import http.client
 import itertools
 import json
+import sys
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
-from tests.etcd import Member
-
-RENEW_EVERY_S = 0.25
+RENEW_EVERY_S = 0.5
 
 
-class KeptLease:
-    """One lease with a key on it, renewed by a thread over all members in turn until it is gone."""
-
-    def __init__(self, members: Sequence[Member], name: str, ttl_s: int) -> None:
-        self.ttl_s = ttl_s
-        self._members = itertools.cycle(members)
-        self.id = call(members[0], "lease/grant", {"TTL": ttl_s})["ID"]
-        key = {"key": base64.b64encode(name.encode()).decode(), "lease": self.id}
-        call(members[0], "kv/put", key)
-        self.renewed = time.monotonic()
-        """When the request left whose answer said last that it lives on."""
-        self.gone: float | None = None
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True)
-        self._thread.start()
-
-    @property
-    def early_s(self) -> float:
-        """By how much it ended before its time; 0 when it lives, or ended when it may."""
-        return max(0.0, self.renewed + self.ttl_s - self.gone) if self.gone is not None else 0.0
-
-    def end(self) -> None:
-        """Renew no more."""
-        self._end.set()
-        self._thread.join(10)
-
-    def _keep(self) -> None:
-        while not self._end.wait(RENEW_EVERY_S):
-            sent = time.monotonic()
-            try:
-                ttl = int(call(next(self._members), "lease/keepalive", {"ID": self.id})["result"].get("TTL", 0))
-            except (OSError, http.client.HTTPException, KeyError):
-                continue
-            if ttl <= 0:
-                self.gone = time.monotonic()
-                return
-            self.renewed = sent
+def keep(number: int, ttl_s: int, endpoints: list[str]) -> None:
+    """Renew one over all endpoints in turn; a lost one is followed by another."""
+    turn = itertools.islice(itertools.cycle(endpoints), number % len(endpoints), None)
+    lease = None
+    while True:
+        try:
+            if lease is None:
+                lease = call(next(turn), "lease/grant", {"TTL": ttl_s})["ID"]
+                granted.release()
+            elif int(call(next(turn), "lease/keepalive", {"ID": lease})["result"].get("TTL", 0)) <= 0:
+                lease = None
+        except (OSError, http.client.HTTPException, KeyError, ValueError):
+            pass  # a member that doesn't answer: the next one is asked
+        time.sleep(RENEW_EVERY_S)
 
 
-def call(member: Member, what: str, body: dict[str, Any]) -> dict[str, Any]:
-    """One request. Raises OSError, HTTPException or KeyError when there is no good answer within a second."""
-    connection = http.client.HTTPConnection(member.host, member.client_port, timeout=1)
+def call(endpoint: str, what: str, body: dict[str, Any]) -> dict[str, Any]:
+    connection = http.client.HTTPConnection(endpoint, timeout=1)
     try:
         connection.request("POST", f"/v3/{what}", json.dumps(body))
-        answer: dict[str, Any] = json.loads(connection.getresponse().read().partition(b"\n")[0] or b"{}")
+        answer: dict[str, Any] = json.loads(connection.getresponse().read().partition(b"\n")[0])
         return answer
     finally:
         connection.close()
+
+
+granted = threading.Semaphore(0)
+
+if __name__ == "__main__":
+    for number in range(int(sys.argv[1])):
+        threading.Thread(target=keep, args=(number, int(sys.argv[2]), sys.argv[3:])).start()
+    for _ in range(int(sys.argv[1])):
+        granted.acquire()
+    print("kept", flush=True)

@@ -68,7 +68,7 @@ class TenureHost:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of all that runs on it. `extra` is the agent's alone."""
+        """Of all that runs on it. `extra` is the agent's and the hold's alone."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TENURE_", "JUJU_"))}
         own = {
             "XDG_RUNTIME_DIR": "/run",
@@ -84,7 +84,7 @@ class TenureHost:
             process = self.running.get(name)
             if process is None or process.poll() is not None:
                 with (self.world.folder / f"{self.host.name}.{name}.log").open("ab") as log:
-                    more = self.extra if name == "agent" else {}
+                    more = self.extra if name != "watch" else {}
                     self.running[name] = self.host.popen(self._command(name), self.environment | more, log)
 
     def _command(self, name: str) -> list[str]:
@@ -132,7 +132,7 @@ class NetWorld:
         self.witness = Witness(self.folder / "seen", GUARANTEE_S)
         self.keep = False
         self.wall_clock = WallClock(self.folder)
-        """Of the last host's agent."""
+        """Of the last host's agent and hold."""
         self.network = Network()
         try:
             stores = [self.network.add(f"e{number}") for number in range(3)]

@@ -162,7 +162,7 @@ class Soak:
         unit = self.draw.choice(self.world.hosts).unit
         environment = self.world.hosts[0].environment
         # Whether it works is not the point.
-        self.world.desk.run(sys.executable, "-m", "tenure", "transfer", unit, environment=environment)
+        self.world.desk.popen(["timeout", "20", sys.executable, "-m", "tenure", "transfer", unit], environment)
 
     def starve(self) -> None:
         for _ in range(2 * (os.cpu_count() or 1)):
