@@ -87,11 +87,32 @@ def _tls(env: Mapping[str, str]) -> Tls | None:
         if certificate:
             raise BadInput("TENURE_STORE_CERT is set, TENURE_STORE_CA isn't", hint="it turns TLS on")
         return None
-    return Tls(
+    tls = Tls(
         _pem("TENURE_STORE_CA", authorities, b"CERTIFICATE"),
         _pem("TENURE_STORE_CERT", certificate, b"CERTIFICATE") if certificate else None,
         _pem("TENURE_STORE_KEY", key, b"PRIVATE KEY") if key else None,
     )
+    _check_tls(authorities, certificate, key)
+    return tls
+
+
+def _check_tls(authorities: str, certificate: str, key: str) -> None:
+    """gRPC says of files that won't do only that no connection can be made; so they are tried here first."""
+    import ssl  # costs 10 ms, which who has no TLS need not wait for
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(authorities)
+    except (ssl.SSLError, OSError):
+        raise BadInput(f"TENURE_STORE_CA: {authorities} holds no certificate that can be read") from None
+    if certificate:
+        try:
+            context.load_cert_chain(certificate, key, password=lambda: b"")
+        except (ssl.SSLError, OSError):
+            raise BadInput(
+                f"TENURE_STORE_CERT: {certificate} does not fit TENURE_STORE_KEY: {key}",
+                hint="a key without a password is wanted, and the certificate that was made for it",
+            ) from None
 
 
 def _pem(name: str, path: str, what: bytes) -> bytes:

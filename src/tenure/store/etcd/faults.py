@@ -10,6 +10,7 @@ import re
 import grpc
 
 from tenure.errors import BadInput, LeaseLost, StoreBroken, StoreDenied, StoreUnreachable, StoreUnsure, TenureError
+from tenure.store.checks import WRITES_MAX
 
 
 class NewToken(Exception):
@@ -44,14 +45,15 @@ class ToCome(Exception):
 
 
 _TOKEN = ("invalid auth token", "revision of auth store is old", "auth token is not provided", "user name is empty")
-_NO_QUORUM = (
-    "no leader",
+_NO_LEADER = ("no leader", "proposal dropped")
+_NOT_TAKEN = (
+    *_NO_LEADER,
     "not capable",
     "too many requests",
-    "member not found",
     "rpc not supported for learner",
-    "stopped",
+    "failed to connect to all",
 )
+_REFUSED = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED)
 _LOST = ("requested lease not found",)
 
 
@@ -63,8 +65,11 @@ def fault(error: grpc.aio.AioRpcError, endpoint: str, *, writes: bool) -> Except
     known = _known(text, code)
     if known is not None:
         return known
-    if own and any(part in text for part in _NO_QUORUM):
-        return Elsewhere(f"{endpoint} says: {text}", waits="no leader" in text)
+    if any(part in text for part in _NOT_TAKEN):
+        says = f"{endpoint} says: {text}" if own else f"{endpoint}: {shortened(text)}"
+        return Elsewhere(says, waits=any(part in text for part in _NO_LEADER))
+    if code in _REFUSED:
+        return StoreBroken(f"etcd does not take this call: {shortened(text)}", hint="nothing was changed")
     if code == grpc.StatusCode.DEADLINE_EXCEEDED or "timed out" in text:
         says = f"{endpoint} did not answer in time" if not own else f"{endpoint} says: {text}"
     elif code == grpc.StatusCode.UNAVAILABLE:
@@ -103,6 +108,11 @@ def _known(text: str, code: grpc.StatusCode) -> Exception | None:
         return BadInput(
             "that is more than etcd takes in one request; nothing was changed",
             hint="its --max-request-bytes says how much; 1.5 MB if nobody has set it",
+        )
+    if "too many operations in txn" in text:
+        return BadInput(
+            "a transaction of more parts than etcd takes; nothing was changed",
+            hint=f"its --max-txn-ops must be {WRITES_MAX} at the least, as it is if nobody has set it",
         )
     if "corrupt" in text and code != grpc.StatusCode.UNAVAILABLE:
         return StoreBroken(f"etcd says that its data are damaged: {text}", hint="replace the member that is")
@@ -147,7 +157,7 @@ def shortened(details: str) -> str:
         ),
         (r"(?i)hostname verification|peer name .* is not in peer certificate", "its certificate is of another host"),
         (
-            r"(?i)ssl|handshake|tls",
+            r"(?i)ssl|handshake|tls|\bTSI_",
             "no TLS connection can be made: does it speak TLS, and want a client's certificate?",
         ),
         (r"(?i)connection refused", "connection refused"),
