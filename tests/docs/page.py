@@ -134,9 +134,13 @@ class Reader:
             return {"machines": {}, "applications": {}}
         return found
 
+    def terminals(self) -> list[Path]:
+        """What each terminal has shown, in the order in which they were opened."""
+        return sorted(self.folder.glob("terminal-*.log"))
+
     def said(self) -> str:
         """The last of what the open terminals show."""
-        logs = sorted(self.folder.glob("terminal-*.log"))
+        logs = self.terminals()
         return "\n".join(f"{log.name}:\n{log.read_text(errors='replace')[-2000:]}" for log in logs)
 
     def close(self) -> None:

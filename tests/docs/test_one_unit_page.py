@@ -36,15 +36,20 @@ def test_a_process_runs_on_exactly_one_unit_as_the_how_to_says(tmp_path: Path) -
     killed: list[str] = []
     with reader(tmp_path, {"examples/": f"{ROOT}/examples/"}) as someone:
 
-        def kill() -> None:
-            killed.append(someone.type("tenure leader web").strip())
-            said = sorted(someone.folder.glob("terminal-*.log"))[-1].read_text()
-            pid = re.search(rf"the agent of m{killed[0][-1]} runs, process (\d+)", said)
+        def kill(office: str) -> None:
+            asked = f"tenure leader web --office {office}"
+            killed.append(someone.type(asked).strip())
+            said = someone.terminals()[-1].read_text()
+            pid = re.search(rf"the agent of m{killed[-1][-1]} runs, process (\d+)", said)
             assert pid is not None
             os.kill(int(pid[1]), signal.SIGKILL)
-            until(lambda: someone.type("tenure leader web || true").strip() not in ("", killed[0]), within_s=20)
+            until(lambda: someone.type(f"{asked} || true").strip() not in ("", killed[-1]), within_s=20)
 
-        hints = {"Ctrl-C in the first terminal": someone.close, "kill the leader's agent": kill}
+        hints = {
+            "Ctrl-C in the first terminal": someone.close,
+            "kill the leader's agent": lambda: kill("leader"),
+            "kill the agent that runs it": lambda: kill("process"),
+        }
         try:
             printed = someone.follow(PAGE, hints)
         finally:
@@ -54,13 +59,17 @@ def test_a_process_runs_on_exactly_one_unit_as_the_how_to_says(tmp_path: Path) -
     assert len(list(itertools.groupby(hooks))) > 2, "with hooks alone two run at the same time"
     after_ctrl_c, now = printed["sleep 1; tail -n 1 ran-1; date +%T"].splitlines()
     assert seconds(now) - seconds(after_ctrl_c.split()[0]) <= 3, "and one runs on when the agents have ended"
-    peaceful, killed_and_next = (
-        [unit for unit, _ in itertools.groupby(units(printed[command]))]
-        for command in ("sleep 2; tail -n 20 ran-2", "tail -n 40 ran-2")
-    )
-    assert peaceful in ([killed[0]], ["web/0", "web/1"], ["web/1", "web/0"])
-    assert killed_and_next[0] == killed[0]
-    assert len(killed_and_next) == 2, "with leader-deposed one comes after the other"
+    for number, victim in enumerate(killed, start=2):
+        in_peace = turns(printed[f"sleep 2; tail -n 20 ran-{number}"])
+        assert in_peace in ([victim], ["web/0", "web/1"], ["web/1", "web/0"]), "one comes after the other"
+        other = "web/1" if victim == "web/0" else "web/0"
+        assert turns(printed[f"tail -n 40 ran-{number}"]) in ([victim, other], [other, victim, other])
+    assert printed["tenure history web --office process"].count("web/") == 3
+
+
+def turns(lines: str) -> list[str]:
+    """Who wrote, one after the other."""
+    return [unit for unit, _ in itertools.groupby(units(lines))]
 
 
 def units(lines: str) -> list[str]:

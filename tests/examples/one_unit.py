@@ -22,13 +22,19 @@ HANGS = '[ "$(config-get hang)" != "$JUJU_UNIT_NAME" ] || exec sleep 1000'
 """A hook that never ends on the unit that the option names."""
 
 # Writes a line with CLOCK_BOOTTIME every few ms into a file of its own, for as long as the folder is there.
-# "linger": SIGTERM is to be forgiven for a while. "escape": it becomes a daemon in a session of its own first.
+# "linger": SIGTERM is to be forgiven for a while. "escape": it becomes a daemon in a session of its own first; "child escapes":
+# so does its child, which writes, while it stays.
 WORK = """
 import os, signal, sys, time
-folder, how = sys.argv[1:]
+folder, how = sys.argv[1], ' '.join(sys.argv[2:])
 boot = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-if how == "escape" and (os.fork() or os.setsid() or os.fork()):
-    os._exit(0)
+if how in ("escape", "child escapes"):
+    if os.fork():
+        while how != "escape" and os.path.exists(folder):
+            time.sleep(0.1)
+        os._exit(0)
+    if os.setsid() or os.fork():
+        os._exit(0)
 end = [0]
 def linger(*_):
     end[0] = end[0] or boot() + 4 * 10**9
