@@ -48,6 +48,14 @@ class Unsure(TenureError):
     exit_code = 3
 
 
+class Lost(Unsure):
+    """What was asked of an agent through the store can't be followed to its end: the agent, the unit or the lease has gone."""
+
+    def __init__(self, why: str, outcome: str = "the outcome is unknown") -> None:
+        super().__init__(f"{why}: {outcome}")
+        self.why = why
+
+
 class StoreUnreachable(Unsure):
     """The store did not take the call: nothing of it has happened, nor will it happen later."""
 

@@ -140,6 +140,8 @@ def test_is_leader_is_answered_through_the_store_with_what_is_left_of_it(shared:
     assert answer["owed_s"] >= 1
     owed = json.loads(shared.tenure("explain", "web", "--format", "json"))["units"][leader]["candidacy"]["owed_s"]
     assert owed > 0, "a late yes is a debt, too"
+    far = json.loads(shared.tenure("explain", "web", "--through", "store", "--format", "json"))["units"]
+    assert {unit: answer["candidacy"]["state"] for unit, answer in far.items() if unit == leader} == {leader: "holding"}
     other = "web/1" if leader == "web/0" else "web/0"
     assert tenure(shared, "is-leader", other, "--through", "store").code == 1
     assert tenure(shared, "is-leader", leader, "--through", "store", "--for", "5.999s").code == 2

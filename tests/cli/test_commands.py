@@ -139,7 +139,8 @@ async def test_is_leader_tells_no_from_what_cannot_be_known(
     assert away.json == {"unit": "web/0", "verdict": "unknown"}
     assert "agent is away" in away.err
     await machine_up(store, layout, "m0")
-    assert "on the host h" in tenure("is-leader", "web/0", code=3).err
+    assert "the agent of m0 has not answered" in tenure("is-leader", "web/0", code=3).err
+    assert "on the host h" in tenure("is-leader", "web/0", "--through", "socket", code=3).err
     gone = Machine(
         host="h", boot_id=boot_id(), identity="i", pid=1, socket="/nowhere/socket", state_dir="/d", started="now"
     )

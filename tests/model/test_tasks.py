@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from tenure.errors import Lost
 from tenure.model import tasks
 from tenure.model.charms import Charm
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
 from tenure.model.operations import deploy
 from tenure.model.records import Machine, encode
-from tenure.model.tasks import Asked, Lost, Stream, Task, asking
+from tenure.model.tasks import Asked, Stream, Task, asking
 from tenure.model.view import ModelView, UnitView
 from tenure.names import UnitName
 from tenure.store.api import Delete, Put, Store

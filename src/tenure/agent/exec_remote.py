@@ -1,4 +1,4 @@
-"""What is asked of this machine's units from other hosts, through the store: commands in their contexts, who leads, the log.
+"""What is asked of this machine's units from other hosts, through the store: commands, questions, the log.
 
 A command is begun once at the most, whoever dies: it is this process's only when its compare-and-set has landed, and what a
 dead agent had begun is answered, never run again.
@@ -43,7 +43,7 @@ RETRY_S = 0.5
 _log = logging.getLogger("tenure.agent")
 
 
-class _NotBegun(TenureError):
+class _NotBegun(Exception):
     """Nobody asks any more, or another process has begun it."""
 
 
@@ -58,17 +58,18 @@ class _Open:
 
 
 class Remote:
-    """Answers the requests `exec`, `is-leader` and `log` of this machine's units."""
+    """Answers the requests `exec`, `log` and those answered at once, of this machine's units."""
 
     def __init__(
         self,
         host: Host,
         find: Callable[[UnitName], UnitAgent | None],
-        is_leader: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]],
+        answers: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]],
     ) -> None:
+        """`answers`: who answers what is asked and answered at once."""
         self._host = host
         self._find = find
-        self._is_leader = is_leader
+        self._answers = answers
         self._process = uuid.uuid4().hex
         self._seen: dict[str, ApplicationView] = {}
         self._open: dict[str, dict[str, _Open]] = {}
@@ -87,7 +88,7 @@ class Remote:
                 for unit in application.units.values()
                 if unit.info.machine == self._host.machine and unit.request_items
                 for request_id, request in unit.requests.items()
-                if request.kind in ("exec", "is-leader", "log")
+                if request.kind in ("exec", "log", *self._answers)
             }
             self._close_missing(name, asked)
             for request_id, (unit, request) in asked.items():
@@ -118,7 +119,7 @@ class Remote:
         host, item = self._host, unit.request_items[request_id]
         task = Task(host.store, host.layout, unit.name, request_id, item, self._process)
         one.endless = request.kind == "log"
-        answering = {"exec": self._exec, "is-leader": self._say_who_leads, "log": self._log}[request.kind]
+        answering = {"exec": self._exec, "log": self._log}.get(request.kind, self._say)
         one.work = asyncio.get_running_loop().create_task(self._safely(answering(unit.name, task, request, one)))
 
     async def _safely(self, work: Awaitable[None]) -> None:
@@ -129,9 +130,9 @@ class Remote:
         except TenureError as error:
             _log.warning("what was asked through the store can't be answered: %s", error.message)
 
-    async def _say_who_leads(self, unit: UnitName, task: Task, request: Request, one: _Open) -> None:
+    async def _say(self, unit: UnitName, task: Task, request: Request, one: _Open) -> None:
         try:
-            result = dict(await self._is_leader({**request.arguments, "unit": str(unit)}))
+            result = dict(await self._answers[request.kind]({**request.arguments, "unit": str(unit)}))
         except TenureError as error:
             result = wire.error_answer(error)
         await task.send([], result)
@@ -190,7 +191,7 @@ class Remote:
                 streams = Streams(replace(commands, timeout_s=None), output.stdout, output.stderr, one.gone)
                 result = dict(await Run(self._host, unit, streams, begin).run())
         except _NotBegun as error:
-            result = {"id": "", "code": None, "ended": error.message}
+            result = {"id": "", "code": None, "ended": str(error)}
         except TenureError as error:
             result = wire.error_answer(error)
         await output.finish(result)

@@ -91,7 +91,12 @@ class MachineAgent:
         control = Control(host, self._find)
         control.register()
         Exec(host, self._find).register()
-        self._remote = Remote(host, self._find, control.is_leader)
+        self._remote = Remote(host, self._find, {"is-leader": control.is_leader, "explain": control.explain})
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Those of every unit that is run here, for leadership and for singletons' offices."""
+        return [one for run in self._units.values() for one in (run.unit.candidate, *run.unit.singletons.candidates)]
 
     async def run(self) -> int:
         """Return the exit code, once everything is handed over: 0, or 128+n after a second signal n.

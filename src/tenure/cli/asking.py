@@ -15,6 +15,7 @@ from tenure.errors import No, TenureError, Unsure
 if TYPE_CHECKING:
     from tenure.cli.shared import Settings
     from tenure.model.mirror import Mirror
+    from tenure.model.requests import Kind
     from tenure.model.view import ModelView, UnitView
     from tenure.names import UnitName
     from tenure.store.api import Store
@@ -25,24 +26,48 @@ LOSSES_WITHIN_S = 1.0
 """How long an agent may take to say what is only to be shown: a stopped one must not hold up `status`."""
 
 
-async def ask_agent(view: ModelView, unit: UnitName, verb: str, **arguments: Any) -> dict[str, Any]:
-    """What the agent of `unit` answers. Raises Unsure, saying why, when it can't be asked."""
-    from tenure.agent.wire import call
-    from tenure.clock import boot_id
+ANSWERS_WITHIN_S = 5.0
+"""How long an agent may take to answer through the store."""
 
-    info = view.unit(unit).info
-    if info.program:
-        raise Unsure(f"only its program, {info.program}, can vouch for it")
-    name = info.machine
-    machine = view.machines.get(name) if name is not None else None
-    if machine is None:
-        raise Unsure("its agent is away" if name is not None else "it waits for a machine")
-    if machine.boot_id != boot_id():
-        raise Unsure(f"only its agent, on the host {machine.host}, can vouch for it")
+
+async def ask_agent(
+    view: ModelView,
+    unit: UnitName,
+    verb: Literal["is-leader", "explain"],
+    way: StoreWay,
+    through: Through | None = None,
+    within_s: float = ANSWERS_WITHIN_S,
+    **arguments: Any,
+) -> dict[str, Any]:
+    """What the agent of `unit` answers, from its socket or, within `within_s`, through the store. Raises Unsure, saying why."""
+    from tenure.agent.wire import call
+
     try:
-        return await call(machine.socket, {"control": verb, "unit": str(unit), **arguments})
+        found = view.unit(unit)
+        socket = socket_of(found, view, through, command=False)
+        if socket is None:
+            return await _through_store(view, found, verb, arguments, way, within_s)
+        return await call(socket, {"control": verb, "unit": str(unit), **arguments})
     except TenureError as error:
         raise Unsure(error.message) from error
+
+
+async def _through_store(
+    view: ModelView, unit: UnitView, verb: Kind, arguments: dict[str, Any], way: StoreWay, within_s: float
+) -> dict[str, Any]:
+    from tenure.agent.wire import raised
+    from tenure.errors import Lost
+    from tenure.model.tasks import asking
+
+    store, model = await way.get()
+    try:
+        async with asking(store, view.layout, unit, verb, arguments) as asked:
+            answer = await asked.follow(model, lambda stream, data: None, within_s)
+    except Lost as error:
+        raise Unsure(error.why) from None
+    if "error" in answer:
+        raise Unsure(raised(answer["error"]).message)
+    return answer
 
 
 def through_option(function: Any) -> Any:
@@ -54,26 +79,31 @@ def through_option(function: Any) -> Any:
     )(function)
 
 
-def socket_of(unit: UnitView, view: ModelView, through: Through | None) -> str | None:
-    """Where the agent of `unit` is to be asked on this host; None: through the store. Raises Unsure, No: it can't be asked."""
+def socket_of(unit: UnitView, view: ModelView, through: Through | None, *, command: bool = True) -> str | None:
+    """Where the agent of `unit` is to be asked on this host; None: through the store. `command`: to run one.
+
+    Raises Unsure, No: it can't be asked.
+    """
     from tenure.clock import boot_id
 
     name = unit.info.machine
+    nothing = ": nothing was run" if command else ""
     if unit.info.program:
-        raise Unsure(f"it is a program, {unit.info.program}, in which nothing can be run")
+        who = f"its program, {unit.info.program}"
+        raise Unsure(f"nothing can be run in {who}" if command else f"only {who}, can vouch for it")
     if name is None:
-        raise Unsure("it waits for a machine: nothing was run")
+        raise Unsure(f"it waits for a machine{nothing}")
     machine = view.machines.get(name)
     if machine is None:
-        raise Unsure(f"the agent of {name} is lost: nothing was run")
-    if os.environ.get("JUJU_CONTEXT_ID") and os.environ.get("JUJU_MACHINE_ID") == name:
+        raise Unsure(f"the agent of {name} is lost{nothing}" if command else "its agent is away")
+    if command and os.environ.get("JUJU_CONTEXT_ID") and os.environ.get("JUJU_MACHINE_ID") == name:
         raise No("this is a hook of the same machine, and would wait for its own end: nothing was run")
     if through == "store":
         return None
     # One kernel may run several hosts' containers: there the socket isn't to be seen.
     here = machine.boot_id == boot_id() and os.path.exists(machine.socket)
     if not here and through == "socket":
-        raise Unsure(f"its agent is on the host {machine.host}, out of its socket's reach: nothing was run")
+        raise Unsure(f"its agent is on the host {machine.host}, out of its socket's reach{nothing}")
     return machine.socket if here else None
 
 
@@ -83,43 +113,25 @@ async def ask_leader(
     """What the agent of `unit` answers to is-leader, of which `span_s` (None: the guarantee) are left now.
 
     Through the store it comes late: `office/late.py` has what is left of it then. Raises Unsure, saying why, when it
-    can't be known.
+    can't be known; BadInput.
     """
-    found = view.unit(unit)
-    if found.info.program:
-        raise Unsure(f"only its program, {found.info.program}, can vouch for it")
-    try:
-        socket = socket_of(found, view, through)
-        if socket is None:
-            return await _ask_leader_late(view, found, span_s, way)
-    except No:  # this is a hook of its machine: the agent answers all the same
-        pass
-    except Unsure as error:
-        raise Unsure(error.message.removesuffix(": nothing was run")) from None
-    return await ask_agent(view, unit, "is-leader", for_s=span_s)
-
-
-async def _ask_leader_late(view: ModelView, unit: UnitView, span_s: float | None, way: StoreWay) -> dict[str, Any]:
-    from tenure.agent.wire import raised
     from tenure.clock import KernelClock
-    from tenure.model.tasks import Lost, asking
     from tenure.office.late import asked_for_s, left_on_arrival_s
-    from tenure.office.timing import Timing
 
-    info = view.application(unit.name.application).info
-    timing = Timing.for_lease(info.ttl_s, info.guarantee_s)
+    found = view.unit(unit)
+    try:
+        socket = socket_of(found, view, through, command=False)
+    except Unsure:
+        socket = ""
+    if socket is not None:
+        return await ask_agent(view, unit, "is-leader", way, through, for_s=span_s)
+    timing = view.application(unit.application).info.timing
     for_s, within_s = asked_for_s(timing, span_s)
-    store, model = await way.get()
+    await way.get()
     clock = KernelClock()
     sent = clock.now()
-    try:
-        async with asking(store, view.layout, unit, "is-leader", {"for_s": for_s}) as asked:
-            answer = await asked.follow(model, lambda stream, data: None, within_s)
-            arrived = clock.now()
-    except Lost as error:
-        raise Unsure(error.why) from None
-    if "error" in answer:
-        raise raised(answer["error"])
+    answer = await _through_store(view, found, "is-leader", {"for_s": for_s}, way, within_s)
+    arrived = clock.now()
     if answer["verdict"] == "yes":
         answer |= {name: left_on_arrival_s(answer[name], sent, arrived) for name in ("surely_left_s", "owed_s")}
         wanted_s = timing.guarantee_s if span_s is None else span_s

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tenure.cli import shared, values
+from tenure.cli.asking import StoreWay, Through, ask_agent, store_way, through_option
 from tenure.cli.output import emit, one_line, table
 
 if TYPE_CHECKING:
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 @shared.command(prints=True)
 @click.argument("application", type=values.application, metavar="APP")
-async def command(settings: shared.Settings, application: str) -> None:
+@through_option
+async def command(settings: shared.Settings, application: str, through: Through | None) -> None:
     """Say why each unit leads or doesn't, and what it does.
 
     Of leadership, and of the office of each singleton: why that unit holds it, why the last one lost it, why each other
     doesn't, what is owed until when, what is waited for, and for how long the store may be silent. Only a unit's own
-    agent knows some of it: of units of other hosts, or whose agents are away, it says so.
+    agent knows some of it: that of another host is asked through the store; of one that is away it says so.
 
     \b
     Examples:
@@ -39,17 +41,17 @@ async def command(settings: shared.Settings, application: str) -> None:
     async with shared.opened(settings) as store:
         view = await read_model(store, settings.layout)
     units = [unit.name for unit in view.application(application).units.values()]
-    answers = await asyncio.gather(*(_ask(view, unit) for unit in units))
+    async with store_way(settings) as way:
+        answers = await asyncio.gather(*(_ask(view, unit, way, through) for unit in units))
     document = _document(view, application, {str(unit): answer for unit, answer in zip(units, answers, strict=True)})
     emit(settings.format, document, lambda: _tabular(document))
 
 
-async def _ask(view: ModelView, unit: UnitName) -> dict[str, Any]:
-    from tenure.cli.asking import ask_agent
+async def _ask(view: ModelView, unit: UnitName, way: StoreWay, through: Through | None) -> dict[str, Any]:
     from tenure.errors import Unsure
 
     try:
-        return await ask_agent(view, unit, "explain")
+        return await ask_agent(view, unit, "explain", way, through)
     except Unsure as error:
         return {"unknown": error.message}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from tenure.cli import shared
-from tenure.errors import TenureError
+from tenure.errors import Lost, TenureError
 
 if TYPE_CHECKING:
     from tenure.agent.log_tail import Line
@@ -99,7 +99,8 @@ class FarLogs:
             if ended := answer.get("ended"):
                 self._complain(f"the log of {machine} breaks off: {ended}")
         except TenureError as error:
-            self._complain(f"the log of {machine} can't be shown: {getattr(error, 'why', error.message)}")
+            why = error.why if isinstance(error, Lost) else error.message
+            self._complain(f"the log of {machine} can't be shown: {why}")
 
     def _new(self, machine: str, raw: list[bytes]) -> list[Line]:
         """The lines that have not been read yet: the agent gives those of the last time read once more."""

@@ -273,7 +273,7 @@ class State(Record, frozen=True, kw_only=True):
 class Request(Record, frozen=True, kw_only=True):
     """`apps/<app>/units/<n>/requests/<id>`: what is asked of a unit's agent, and its answer."""
 
-    kind: Literal["resolved", "transfer", "remove", "exec", "is-leader", "log"]
+    kind: Literal["resolved", "transfer", "remove", "exec", "is-leader", "explain", "log"]
     arguments: dict[str, Any] = {}
     asked: str = ""
     state: Literal["asked", "answered", "done", "refused"] = "asked"

@@ -7,6 +7,7 @@
 | `remove` | `force` | the unit's | nobody: the unit goes, and the request with it |
 | `exec` | the commands | the unit's | its agent, in keys beside the model: `tasks.py`; the request lives on the asker's lease |
 | `is-leader` | `for_s` | the unit's | its agent, likewise, at once |
+| `explain` | | the unit's | its agent, likewise, at once |
 | `log` | `limit`, `after`, `follow` | a unit's of that machine | its agent, likewise, with its own log |
 """
 
@@ -27,7 +28,7 @@ from tenure.model.walltime import now_text
 from tenure.names import UnitName
 from tenure.store.api import Delete, Item, Put, Refused, Store, created_at, modified_at
 
-Kind = Literal["resolved", "transfer", "remove", "exec", "is-leader", "log"]
+Kind = Literal["resolved", "transfer", "remove", "exec", "is-leader", "explain", "log"]
 
 KEEP_ANSWERED = 10
 """Answered requests of a unit that are kept, for an asker that was slow to look."""

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from tenure.errors import LeaseLost, No, Unsure
+from tenure.errors import LeaseLost, Lost, No, Unsure
 from tenure.model.commits import commit_surely
 from tenure.model.layout import Layout
 from tenure.model.leases import leased
@@ -119,14 +119,6 @@ class Task:
             return "taken" if asked is not None and outcome.current.get(self._key) is not None else "gone"
         self._revision, self._sent = outcome.revision, sent
         return "done"
-
-
-class Lost(Unsure):
-    """What was asked can't be followed to its end; the message says whether nothing was run, or that it isn't known."""
-
-    def __init__(self, why: str, outcome: str = "the outcome is unknown") -> None:
-        super().__init__(f"{why}: {outcome}")
-        self.why = why
 
 
 class Asked:
