@@ -241,6 +241,38 @@ def keys() -> str:
     return page
 
 
+# ---- metrics --------------------------------------------------------------------------------------------------------
+
+
+def metrics() -> str:
+    """What an agent answers over HTTP."""
+    from tenure.agent import http
+    from tenure.agent.metrics import METRICS
+    from tenure.defaults import GUARANTEE_S
+
+    rows = [
+        (f"`{name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels) or "-", cell(one.says))
+        for name, one in METRICS.items()
+    ]
+    return (
+        "# Metrics, and what a load balancer asks\n\n"
+        "`tenure agent --http 127.0.0.1:9180` answers HTTP (`src/tenure/agent/http.py`, `metrics.py`); without the option nothing\n"
+        f"listens. GET and HEAD, a request for each connection, {http.AT_ONCE} connections at a time. It asks nobody who they are: bind it\n"
+        "where only those who may know can reach it. No setting, databag or password is in any answer.\n\n"
+        "| path | answer |\n|---|---|\n"
+        "| `/leader/APP` | 200 where a unit of this machine surely leads APP at the instant of the answer, with the unit and the term as JSON and in "
+        "`Tenure-Term`; 503 elsewhere, also where it can't be known; 404 where the model has no such application. Nothing is owed: balancers may "
+        "ask every second, and a hand-over waits for none of it. So the next instant is not promised: what the leader does must still be fenced |\n"
+        f"| `/leader/APP?for=SECONDS` | the same as a True of `is-leader`: a 200 is owed, nobody else leads for so long (`Tenure-Owed`), and no hand-over comes "
+        f"sooner. Up to the guarantee ({GUARANTEE_S:g} s by default); 400 for more. Count from before you have asked |\n"
+        "| `/leader/APP/OFFICE` | the same for the office of a singleton, without `for` |\n"
+        "| `/health` | 200 while the machine's session has its lease, else 503 |\n"
+        "| `/metrics` | the table below, in Prometheus's text format |\n\n"
+        "Counters begin at 0 with the agent. Times are by clocks that are not set, and go on while the host sleeps.\n\n"
+        + table(("metric", "kind", "labels", "what it says"), rows)
+    )
+
+
 # ---- commands and hook tools ----------------------------------------------------------------------------------------
 
 
@@ -375,13 +407,80 @@ def as_markdown(text: str) -> str:
     return "\n".join([*lines, "```"] if inside else lines)
 
 
+# ---- stores ---------------------------------------------------------------------------------------------------------
+
+
+def stores() -> str:
+    """What a store's URL may be, and what its engine is like."""
+    from tenure.store import memory
+    from tenure.store.checks import KEY_MAX, TRANSACTION_MAX, WRITES_MAX
+    from tenure.store.etcd import address, client, versions, watching
+    from tenure.store.sqlite import store as sqlite
+
+    def lengths(module: types.ModuleType, names: Sequence[str]) -> str:
+        body = ast.parse(inspect.getsource(module)).body
+        rows = []
+        for assigned, said in itertools.pairwise(body):
+            if (
+                isinstance(assigned, ast.Assign)
+                and isinstance(said, ast.Expr)
+                and isinstance(said.value, ast.Constant)
+                and ast.unparse(assigned.targets[0]) in names
+            ):
+                rows.append((code(assigned.targets[0]), code(assigned.value), cell(str(said.value.value))))
+        return table(("name", "value", "meaning"), rows)
+
+    leases = table(
+        ("engine", "leases from", "to", "may end early"),
+        [
+            ("SQLite", f"{sqlite.TRAITS.least_ttl_s} s", f"{sqlite.TRAITS.most_ttl_s} s", "no"),
+            (
+                "etcd",
+                f"{versions.LEAST_TTL_S} s",
+                f"{versions.MOST_TTL_S} s",
+                "by its versions and the number of leases: [](../explanation/etcd.md)",
+            ),
+            ("memory", f"{memory.TRAITS.least_ttl_s} s", f"{memory.TRAITS.most_ttl_s} s", "no"),
+        ],
+    )
+    return f"""# Stores
+
+`--store URL` or `TENURE_STORE` names the store.
+
+| URL | what it is |
+|---|---|
+| `sqlite:///absolute/path.db` | a file that all processes of one machine share: [](../explanation/embedded-store.md) |
+| `etcd://h1:2379,h2:2379,h3:2379/` | an etcd, for many machines: [](../explanation/etcd.md) |
+| `memory://NAME` | a store that lives in one process, for tests |
+
+{leases}
+A key has at most {KEY_MAX} bytes, a transaction at most {WRITES_MAX} writes and {TRANSACTION_MAX // 2**20} MiB of values.
+
+## etcd
+
+A host without a port has 2379; an address of IPv6 stands in brackets. `etcd://h1,h2/` needs no path and takes none. Nothing secret belongs into a
+URL: one with a user or password in it is refused. What else there is to say comes from the environment, of agents and commands alike:
+
+{doc(address).partition(chr(10) + chr(10))[2]}
+
+Without `TENURE_STORE_CA` the connections are not encrypted. Where it is set, a server's certificate must be vouched for by it *and* be made for the host or
+address that the URL names. The password's file may be readable by its owner and group alone. A user whom etcd knows by a certificate's common name needs no
+password. [](../how-to/secure-a-store.md) shows it from the beginning.
+
+{lengths(client, ("CALL_S", "ATTEMPT_S", "CONNECT_S", "AUTHENTICATE_S"))}
+{lengths(watching, ("ASK_EVERY_S", "DEAD_AFTER_S", "SILENT_AFTER_S"))}
+{lengths(versions, ("LEASES_TRUSTED", "LOOK_EVERY_S"))}"""
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "stores.md": stores,
     "commands.md": commands,
     "hook-tools.md": hook_tools,
     "errors.md": errors,
     "defaults.md": defaults,
     "timing.md": timing,
     "keys.md": keys,
+    "metrics.md": metrics,
     "protocol.md": protocol,
     "planted-bugs.md": planted_bugs,
     "charm.md": charm,
