@@ -31,7 +31,10 @@ class World:
         seen = len(self.lines(machine)) if state == self.folder / machine else 0
         with (self.folder / f"{machine}.err").open("ab") as err:
             agent = subprocess.Popen(
-                [sys.executable, "-m", "tenure", "agent", "--machine", machine, "--state-dir", str(state)],
+                [
+                    *(sys.executable, "-m", "tenure", "agent", "--machine", machine, "--state-dir", str(state)),
+                    *self.options(machine),
+                ],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=err,
@@ -48,6 +51,10 @@ class World:
             self.agents[machine] = agent
             until(runs, within_s=WITHIN_S, what=f"the agent of {machine}")
         return agent
+
+    def options(self, machine: str) -> list[str]:
+        """What the machine's agent is told besides."""
+        return []
 
     @property
     def environment(self) -> dict[str, str]:

@@ -11,9 +11,9 @@ from tenure.errors import TenureError, Unsure
 
 
 def main(arguments: list[str]) -> int:
-    """Run the agent: store, model, machine, state folder, verbosity. Returns the exit code."""
-    store, model, machine, state_dir, verbosity = arguments
-    options = Options(store, model, machine, Path(state_dir), int(verbosity))
+    """Run the agent: store, model, machine, state folder, verbosity, HTTP address. Returns the exit code."""
+    store, model, machine, state_dir, verbosity, *http = arguments
+    options = Options(store, model, machine, Path(state_dir), int(verbosity), "".join(http))
     try:
         return asyncio.run(serve(options))
     except TenureError as known:

@@ -150,6 +150,8 @@ class UnitGuard:
     async def _after(self, term: int, status: int) -> None:
         context = self._dismiss()
         code = os.waitstatus_to_exitcode(status)
+        how = "failed" if code else "succeeded"
+        self._host.counters.hooks[self._name.application, HOOK.kind, how] += 1
         self._show_output()
         if context is not None and code == 0:
             try:
@@ -164,7 +166,7 @@ class UnitGuard:
             event="hook-ended",
             unit=str(self._name),
             hook=HOOK.name,
-            how="succeeded" if code == 0 else "failed",
+            how=how,
             term=term,
             boot_ns=now.boot_ns,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tenure.agent.bags import LastBags
+from tenure.agent.counters import Counters
 from tenure.agent.losses import Losses
 from tenure.agent.processes import Processes
 from tenure.agent.state_dir import StateDir
@@ -44,6 +45,7 @@ class Host:
     desk: Desk
     hook_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One hook at a time for each machine, as in Juju."""
+    counters: Counters = field(default_factory=Counters)
     bags: LastBags = field(default_factory=LastBags)
     losses: Losses = field(default_factory=Losses)
     guards: dict[UnitName, UnitGuard] = field(default_factory=dict)

@@ -16,11 +16,13 @@ from typing import Any
 import tenure
 from tenure.agent import exec_tool, logs
 from tenure.agent.control import Control
+from tenure.agent.counters import CountedStore, Counters
 from tenure.agent.exec import Exec
 from tenure.agent.exec_remote import Remote
 from tenure.agent.guarding import UnitGuard
 from tenure.agent.host import Host, own_addresses
 from tenure.agent.leftovers import clear_leftovers
+from tenure.agent.notify import Manager
 from tenure.agent.processes import Processes
 from tenure.agent.registration import MACHINE_TTL_S, Registration
 from tenure.agent.singletons.unit import Singletons
@@ -40,7 +42,7 @@ from tenure.model.plan import ensure_model
 from tenure.model.records import Machine
 from tenure.model.walltime import now_text
 from tenure.names import UnitName, check_machine, check_model
-from tenure.office.driver import Desk, Timing
+from tenure.office.driver import Candidate, Desk, Timing
 from tenure.store import open_store
 
 CLOSE_SPARE_S = 5.0
@@ -61,6 +63,8 @@ class Options:
     machine: str
     state_dir: Path
     verbosity: int = 0
+    http: str = ""
+    """Where to answer HTTP; empty: nowhere."""
 
 
 @dataclass(slots=True)
@@ -88,6 +92,8 @@ class MachineAgent:
         self._failure: TenureError | None = None
         self._adopting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.on_end: Callable[[], None] = lambda: None
+        """Called when it is told to end, or must."""
         control = Control(host, self._find)
         control.register()
         Exec(host, self._find).register()
@@ -116,6 +122,7 @@ class MachineAgent:
             self._spawn(self._mind_folder()),
         ]
         await self._asked_to_end.wait()
+        self.on_end()
         for task in working:
             task.cancel()
         code = await self._end()
@@ -318,12 +325,14 @@ async def serve(options: Options) -> int:
     check_machine(options.machine)
     check_model(options.model)
     asyncio.get_running_loop().set_exception_handler(_unhandled)
+    manager, counters = Manager(), Counters()
     async with contextlib.AsyncExitStack() as closing:
         state = StateDir(options.state_dir)
         closing.callback(state.close)
         logs.configure(state.path, options.machine, options.verbosity)
         store = await open_store(options.store)
         closing.push_async_callback(store.close)
+        store = CountedStore(store, counters) if options.http else store
         layout = Layout(options.model)
         info = await ensure_model(store, layout)
         identity = state.identify(info.uuid, options.machine)
@@ -331,7 +340,7 @@ async def serve(options: Options) -> int:
         alarm = Alarm(clock)
         closing.callback(alarm.close)
         desk = Desk(
-            store, clock, alarm, state.desk, options.machine, boot_id(), _desk_log(clock), wall=now_text,
+            store, clock, alarm, state.desk, options.machine, boot_id(), _desk_log(clock, counters), wall=now_text,
             beside=socket_path(options.machine, state.path).with_suffix(".desk"),
         )  # fmt: skip
         server = ToolServer(socket_path(options.machine, state.path))
@@ -359,7 +368,7 @@ async def serve(options: Options) -> int:
             closing.callback(processes.close)
             host = Host(
                 options.machine, boot_id(), info.uuid, addresses, state, store, layout, mirror, clock, alarm,
-                processes, server, desk,
+                processes, server, desk, counters=counters,
             )  # fmt: skip
             clear_leftovers(host)
             exec_tool.install(state.path / "bin", server.path, state.path)
@@ -370,15 +379,31 @@ async def serve(options: Options) -> int:
             closing.callback(jujud.withdraw)
             await server.start()
             closing.push_async_callback(server.close)
-            return await MachineAgent(host, registration).run()
+            agent = MachineAgent(host, registration)
+            if options.http:
+                from tenure.agent.http import HttpServer
+
+                http = HttpServer(host, lambda: agent.candidates, lambda: session.lease is not None)
+                await http.start(options.http)
+                closing.push_async_callback(http.close)
+            watched = asyncio.create_task(manager.watch(lambda: session.machine.calls))
+            closing.callback(watched.cancel)
+            manager.tell(f"READY=1\nSTATUS=speaks for {options.machine}, store {store.url}")
+            closing.callback(manager.tell, "STATUS=has handed everything over")
+            agent.on_end = lambda: manager.tell("STOPPING=1\nSTATUS=hands everything over")
+            return await agent.run()
         finally:
             await desk.close(hand_over=False)
 
 
-def _desk_log(clock: KernelClock) -> Callable[..., None]:
+def _desk_log(clock: KernelClock, counters: Counters) -> Callable[..., None]:
     logger = logging.getLogger("tenure.office")
 
     def log(message: str, **fields: Any) -> None:
+        if message == "elected":
+            counters.elected[fields["office"]] += 1
+        elif message == "term ends":
+            counters.ended[fields["office"], fields["because"]] += 1
         name = f"{fields['unit']}: " if "unit" in fields else ""
         logs.event(logger, f"{name}{message}", event=message.replace(" ", "-"), boot_ns=clock.now().boot_ns, **fields)
 

@@ -242,6 +242,7 @@ class UnitAgent:
 
     async def _after(self, alive: _Alive, hook: Hook, ended: Ended) -> None:
         journal, now = alive.journal, self.host.clock.now()
+        self.host.counters.hooks[self.name.application, hook.kind, ended.how] += 1
         self._put_update_status_off()
         match ended.how:
             case "succeeded":

@@ -24,7 +24,13 @@ from tenure.names import check_machine
     type=click.Path(file_okay=False, path_type=Path),
     help="The agent's own folder.  [default: machines/NAME in your state folder]",
 )
-async def command(settings: shared.Settings, machine: str, state_dir: Path | None) -> None:
+@click.option(
+    "--http",
+    default="",
+    metavar="HOST:PORT",
+    help="Answer /metrics (Prometheus), /leader/APP (200 where it leads, 503 elsewhere) and /health.  [default: don't]",
+)
+async def command(settings: shared.Settings, machine: str, state_dir: Path | None, http: str) -> None:
     """Speak for a machine: run its units, until it is told to end.
 
     SIGTERM (or Ctrl-C) hands everything over and ends it: no further hook starts, and those that run have as long as
@@ -34,8 +40,13 @@ async def command(settings: shared.Settings, machine: str, state_dir: Path | Non
     Examples:
       tenure agent --machine m0
       tenure agent --machine m0 --state-dir /var/lib/tenure/m0
+      tenure agent --machine m0 --http 127.0.0.1:9180
     """
     check_machine(machine)
+    if http:
+        from tenure.agent.http import parse_address
+
+        parse_address(http)
     if settings.url == shared.default_store():
         shared.state_home().mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = state_dir or shared.state_home() / "machines" / machine
@@ -45,6 +56,6 @@ async def command(settings: shared.Settings, machine: str, state_dir: Path | Non
         sys.executable,
         [
             *(sys.executable, "-P", "-m", "tenure.agent"),
-            *(settings.url, settings.model_name, machine, str(folder.absolute()), str(settings.verbose)),
+            *(settings.url, settings.model_name, machine, str(folder.absolute()), str(settings.verbose), http),
         ],
     )

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from tenure.errors import StoreBroken
+from tenure.names import LEADER_OFFICE
 from tenure.office.timing import Timing
 
 FORMAT = 1
@@ -181,6 +182,11 @@ class Application(Record, frozen=True, kw_only=True):
     singletons: dict[str, Singleton] = {}
     """Name -> what is run on one unit at a time."""
     life: Life = "alive"
+
+    @property
+    def offices(self) -> frozenset[str]:
+        """Leadership's, and each singleton's."""
+        return frozenset({LEADER_OFFICE, *(one.office for one in self.singletons.values())})
 
     @property
     def timing(self) -> Timing:

@@ -131,6 +131,11 @@ class Session:
         return self._call != 0
 
     @property
+    def calls(self) -> int:
+        """How often the store has been asked for something: a session that goes on asks again and again."""
+        return self._calls
+
+    @property
     def renewing(self) -> int:
         """The lease that is renewed, vouched for or not; 0: none."""
         return self.lease or self._saved
