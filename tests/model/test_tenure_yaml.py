@@ -8,7 +8,7 @@ import pytest
 
 from tenure.errors import BadInput
 from tenure.model.records import Health, Singleton, decode, encode
-from tenure.model.tenure_yaml import read_singletons
+from tenure.model.tenure_yaml import _KEYS, read_singletons
 from tenure.office.timing import Timing
 
 
@@ -128,3 +128,13 @@ def test_a_lease_that_the_store_cannot_give_is_refused(tmp_path: Path) -> None:
     (found,) = read_singletons(write(tmp_path, "singletons:\n  a:\n    command: x\n    lease: 1s\n"))
     with pytest.raises(BadInput, match="line 4: a lease of 1 s can't be had"):
         found.check(Timing.for_lease(60), 2, 300)
+
+
+def test_the_example_in_the_reference_is_one_and_has_every_key(root: Path, tmp_path: Path) -> None:
+    page = (root / "docs/reference/tenure-yaml.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    (found,) = read_singletons(write(tmp_path, example))
+    found.check(Timing.for_lease(60), 2, 300)
+    for key in _KEYS:
+        assert f"{key}:" in example
+        assert f"| `{key}` |" in page
