@@ -11,7 +11,7 @@ import pytest
 from tenure.alarm import HeldTime
 from tenure.errors import NotLeader, StoreUnreachable
 from tenure.office.driver.ledger import Ledger
-from tenure.store.api import Delete, Refused, created_at
+from tenure.store.api import Delete, Put, Refused, created_at
 from tenure.store.memory import MemoryStore
 from tests.office.agents import HOLDER, SmallAgent, keys_of
 from tests.office.faults import FaultyStore
@@ -309,9 +309,37 @@ async def test_an_agent_that_has_handed_everything_over_leaves_nothing_to_be_tak
     agent = await holder(stage)
     copy = (agent.folder / "desk.json").read_bytes()
     await agent.stop(hand_over=True)
-    assert list(agent.folder.iterdir()) == []
+    assert [path.name for path in agent.folder.iterdir()] == ["known-term"]
     assert not agent.beside.exists()
     (agent.folder / "desk.json").write_bytes(copy)
     again = await stage.agent("m0", "web/0", stage.store)
     assert again.session.machine.renewing == 0, "the copy's lease isn't asked for"
     await until_async(lambda: again["web/0"].term)
+
+
+async def test_nobody_who_knows_a_greater_term_is_a_candidate_in_a_store_that_was_put_back(
+    stage: Stage, tmp_path: Path
+) -> None:
+    agent = await holder(stage)
+    for _ in range(5):
+        await agent["web/0"].release()
+        await until_async(lambda: agent["web/0"].term)
+    known = agent["web/0"].term
+    await agent.stop(hand_over=True)
+    older = MemoryStore(clock=stage.time, waiter=stage.time)
+    again = SmallAgent(older, tmp_path, "m0", clock=stage.time, waiter=stage.time)
+    stage.agents.append(again)
+    await again.start("web/0")
+    await until_async(lambda: again.session.lease and again["web/0"].machine.picture.revision)
+    await stage.renewing(3)
+    assert again["web/0"].term is None
+    assert again["web/0"].explain()["store_went_back_behind_term"] == known
+    assert [fields["hint"] for event, fields in again.logged if event.startswith("no candidate")] == [
+        f"end all agents, then: tenure store raise-terms {int(known or 0) + 10_000}"
+    ]
+    while older.world.revision < int(known or 0):
+        await older.commit([], [Put("elsewhere", b"")])
+    await older.commit([], [Put(f"{keys_of('web/0').terms}0", b"")])
+    await until_async(lambda: again["web/0"].term)
+    item = (await older.read(HOLDER)).items[HOLDER]
+    assert item.mod_revision > int(known or 0)

@@ -19,6 +19,7 @@ from tenure.office.decisions import (
 )
 from tenure.office.keys import OfficeKeys
 from tenure.office.records import Ending, Holder, Present
+from tenure.office.restored import went_back
 from tenure.office.session import LONG_AGO, NOTHING, Session
 from tenure.office.tables import Sight, State
 from tenure.office.writes import Picture, Transaction, read
@@ -46,6 +47,7 @@ class Conduct:
         "_guarantee_ns",
         "_guard_until",
         "_how",
+        "_known_term",
         "_landed",
         "_left_read",
         "_out",
@@ -94,9 +96,11 @@ class Conduct:
         guarded: bool = False,
         promises: bool = True,
         endings: Iterable[Ending] = (),
+        known_term: int = 0,
         wall: Callable[[], str] = lambda: "",
     ) -> None:
-        """`endings`: the verdicts of this boot that the state folder has. `wall`: the time of day as text, for people.
+        """`endings`: the verdicts of this boot that the state folder has. `known_term`: the greatest number of a term that
+        former processes knew of. `wall`: the time of day as text, for people.
 
         `promises`: whether a forerunner of this process may have answered a question with True.
         """
@@ -113,6 +117,7 @@ class Conduct:
         self.picture = Picture(keys)
         self.work_term = 0
         self._wall = wall
+        self._known_term = known_term
         self.may_end_early = may_end_early
         self._guarantee_ns = session.timing.guarantee_ns
         self._endings: dict[int, Ending] = {ending.term: ending for ending in endings}
@@ -159,6 +164,11 @@ class Conduct:
         """
         idle = self._left_read and self.state == "watching" and not self._call and not self._wants_read
         return idle and not self.session.resuming and self._sight() != "mine"
+
+    @property
+    def store_went_back(self) -> int:
+        """The number of a term that this host knows of and the store doesn't: it was put back to an older state. 0: it was not."""
+        return went_back(self.picture.revision, (self._known_term,)) if self.picture.revision else 0
 
     def owed_ns(self, now: Instant) -> int:
         """For how much longer the term can't end."""

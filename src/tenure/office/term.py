@@ -68,13 +68,15 @@ class Term(Conduct):
         return (
             self.candidate
             and self._host_is_clean()
+            and not self.store_went_back
             and self.session.lease is not None
             and self.session.sure_ns(now) >= self._guarantee_ns
         )
 
     def _queue(self, now: Instant) -> None:
         """The office is vacant: take a place in the line of succession, the first claims at once. Not without an
-        info key of its own, a lease that is sure for the guarantee, and a clean host; nor while claims are paused.
+        info key of its own, a lease that is sure for the guarantee, and a clean host; nor while claims are paused, or in a
+        store that would hand out a number again.
         """
         picture = self.picture
         if not self._may_claim(now) or self._call or self._wants_read or not self._retry_at.reached(now):

@@ -20,6 +20,7 @@ from tenure.office.driver.scope import Body, BodyCancelled
 from tenure.office.driver.session import Log, Session
 from tenure.office.keys import OfficeKeys, OfficeView
 from tenure.office.records import Present, encode
+from tenure.office.restored import raise_to
 from tenure.store.api import Committed, Compare, Refused, Store, created_at, modified_at
 
 _STOPPED = "the agent has stopped"
@@ -58,6 +59,7 @@ class Candidate:
         self._ticker = Ticker(clock, waiter, self._tasks, machine.wake_in_ns, self._tick)
         self._asks = 0
         self._complaint = ""
+        self._said_went_back = False
         self._present: Present | None = None
         self._asked: dict[int, asyncio.Future[d.Answer]] = {}
         self._overs: dict[int, list[asyncio.Future[str]]] = {}
@@ -99,6 +101,7 @@ class Candidate:
             "surely_left_s": max(0.0, self.session.machine.sure_ns(now) / 1e9),
             "owed_s": self.machine.owed_ns(now) / 1e9,
             "leases_lost": self.session.lost,
+            "store_went_back_behind_term": self.machine.store_went_back or None,
         }
 
     def fence(self, term: int) -> Compare:
@@ -119,6 +122,17 @@ class Candidate:
         """The mirror shows this."""
         self.machine.may_end_early = self._store.traits.may_end_early
         self._feed(self.machine.saw(self._clock.now(), view))
+        self._ledger.note_term(self.machine.picture.number())
+        if not self._said_went_back and (known := self.machine.store_went_back):
+            self._said_went_back = True
+            self._log(
+                "no candidate: the store was put back to an older state",
+                office=self.keys.name,
+                unit=self.unit,
+                term=known,
+                revision=view.revision,
+                hint=f"end all agents, then: tenure store raise-terms {raise_to(known)}",
+            )
         if self._present is not None:
             self._keep()
 

@@ -55,6 +55,7 @@ class Desk:
         if self._ledger.outdated:
             log("what was saved is an older copy: nothing is taken up again", folder=str(folder))
         self._ledger.note_start(clock.now())
+        self._known_term = self._ledger.known_term
         self._sessions: dict[str, Session] = {}
         self._candidates: list[Candidate] = []
 
@@ -102,6 +103,7 @@ class Desk:
             guarded=guard is not None,
             promises=promises,
             endings=self._ledger.endings(f"{keys.name} {unit}"),
+            known_term=self._known_term,
             wall=self._wall,
         )
         candidate = Candidate(

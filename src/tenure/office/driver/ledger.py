@@ -51,6 +51,9 @@ class Ledger:
         self._path, self._beside = folder / "desk.json", beside
         self._state = _State(boot_id=boot_id)
         self.outdated = False
+        self._known_path, self._known_term = folder / "known-term", 0
+        with contextlib.suppress(OSError, ValueError):
+            self._known_term = int(self._known_path.read_text(encoding="ascii"))
         newest = self._newest()
         # A file that can't be read is as good as none: what it has saved ends with its leases.
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
@@ -60,6 +63,20 @@ class Ledger:
                 if not self.outdated:
                     self._state = state
         self._state.serial = max(self._state.serial, newest)
+
+    @property
+    def known_term(self) -> int:
+        """The greatest number of a term that was known to any process on this folder, in whatever boot; 0: none."""
+        return self._known_term
+
+    def note_term(self, number: int) -> None:
+        """A term of this number there has been. Not durable: it helps against a store that is put back, which takes its time."""
+        if number > self._known_term:
+            self._known_term = number
+            temporary = self._known_path.with_suffix(".new")
+            with contextlib.suppress(OSError):
+                temporary.write_text(f"{number}\n", encoding="ascii")
+                os.replace(temporary, self._known_path)
 
     def note_start(self, now: Instant) -> None:
         """One more start of the agent, and no hook has finished yet. Durable. Raises OSError."""
