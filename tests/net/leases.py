@@ -10,7 +10,6 @@ import itertools
 import json
 import sys
 import threading
-import time
 from typing import Any
 
 RENEW_EVERY_S = 0.5
@@ -29,7 +28,7 @@ def keep(number: int, ttl_s: int, endpoints: list[str]) -> None:
                 lease = None
         except (OSError, http.client.HTTPException, KeyError, ValueError):
             pass  # a member that doesn't answer: the next one is asked
-        time.sleep(RENEW_EVERY_S)
+        pause.wait(RENEW_EVERY_S)
 
 
 def call(endpoint: str, what: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +42,7 @@ def call(endpoint: str, what: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 granted = threading.Semaphore(0)
+pause = threading.Event()
 
 if __name__ == "__main__":
     for number in range(int(sys.argv[1])):
