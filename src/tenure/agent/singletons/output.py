@@ -14,9 +14,13 @@ import pwd
 from collections.abc import Callable
 from pathlib import Path
 
-_READ_AT_ONCE = 4096
+_READ_AT_ONCE = 16 * 1024
 _PAUSE_S = 0.005
-"""Some 800 kB a second are logged: a flood of lines must not hold up the loop, and with it the renewals."""
+"""Some 3 MB a second are read: a flood must not hold up the loop, and with it the renewals."""
+
+LINES_PER_S, LINES_AT_ONCE = 300, 3000
+"""How many lines a second are logged for long, and how many of a burst; what comes beyond that is counted and dropped, for
+the log is the whole machine's."""
 
 _FLUSHED_AT_ONCE = 64 * 1024
 
@@ -35,6 +39,8 @@ class Output:
         self._loop = asyncio.get_running_loop()
         self._file = -1
         self._line = b""
+        self._may, self._may_at = float(LINES_AT_ONCE), self._loop.time()
+        self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -66,8 +72,10 @@ class Output:
             if self._file < 0 or not self._read():
                 break
         if self._line:
-            self._log("%s", self._line.decode("utf-8", "replace"))
+            self._say([self._line])
             self._line = b""
+        if self._dropped:
+            self._say([])
 
     def close(self) -> None:
         """Read no more."""
@@ -94,9 +102,20 @@ class Output:
         except BlockingIOError:
             return False
         *lines, self._line = (self._line + data).split(b"\n")
-        for line in lines:
-            self._log("%s", line.decode("utf-8", "replace"))
         while len(self._line) > _LINE_MAX:
-            self._log("%s", self._line[:_LINE_MAX].decode("utf-8", "replace"))
+            lines.append(self._line[:_LINE_MAX])
             self._line = self._line[_LINE_MAX:]
+        self._say(lines)
         return True
+
+    def _say(self, lines: list[bytes]) -> None:
+        now = self._loop.time()
+        self._may, self._may_at = min(LINES_AT_ONCE, self._may + (now - self._may_at) * LINES_PER_S), now
+        if self._dropped and (not lines or self._may >= LINES_PER_S):
+            self._log("%s", f"({self._dropped} lines were dropped here: more than {LINES_PER_S} a second)")
+            self._dropped = 0
+        said = lines[: 0 if self._dropped else int(self._may)]
+        self._may -= len(said)
+        self._dropped += len(lines) - len(said)
+        for line in said:
+            self._log("%s", line.decode("utf-8", "replace"))
