@@ -121,3 +121,12 @@ def test_a_file_beside_of_another_boot_says_nothing(tmp_path: Path) -> None:
     assert (other.outdated, other.lease("web", 60)) == (False, 0)
     other.save_lease("web", 60, 4)
     assert Ledger(tmp_path, "boot-2", beside).lease("web", 60) == 4
+
+
+def test_the_greatest_term_of_each_office_is_known_across_boots(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "boot-1")
+    for office, number in (("web/leader", 7), ("web/leader", 5), ("cron", 9)):
+        ledger.note_term(office, number)
+    assert Ledger(tmp_path, "boot-2").known_terms == {"web/leader": 7, "cron": 9}
+    (tmp_path / "terms.json").write_bytes(b"{")
+    assert Ledger(tmp_path, "boot-2").known_terms == {}

@@ -309,7 +309,7 @@ async def test_an_agent_that_has_handed_everything_over_leaves_nothing_to_be_tak
     agent = await holder(stage)
     copy = (agent.folder / "desk.json").read_bytes()
     await agent.stop(hand_over=True)
-    assert [path.name for path in agent.folder.iterdir()] == ["known-term"]
+    assert [path.name for path in agent.folder.iterdir()] == ["terms.json"]
     assert not agent.beside.exists()
     (agent.folder / "desk.json").write_bytes(copy)
     again = await stage.agent("m0", "web/0", stage.store)
@@ -343,3 +343,24 @@ async def test_nobody_who_knows_a_greater_term_is_a_candidate_in_a_store_that_wa
     await until_async(lambda: again["web/0"].term)
     item = (await older.read(HOLDER)).items[HOLDER]
     assert item.mod_revision > int(known or 0)
+
+
+async def test_a_term_that_another_has_followed_is_not_taken_up_when_the_store_was_put_back(stage: Stage) -> None:
+    """The lease and the key of that time are back, as after `etcdctl snapshot restore` with its revisions moved on."""
+    agent = await holder(stage)
+    older, desk, lease = agent["web/0"].term, agent.folder / "desk.json", agent.session.lease
+    (item,) = (await stage.real.read(HOLDER)).items.values()
+    terms = agent.folder / "terms.json"
+    await agent.stop()
+    terms.write_text(f'{{"web/leader": {int(older or 0) + 50}}}')
+    while stage.real.world.revision < int(older or 0) + 100:
+        await stage.real.commit([], [Put("elsewhere", b"")])
+    assert desk.exists()
+    assert item.lease == lease
+    again = await stage.agent("m0", "web/0", stage.store)
+    await until_async(lambda: again["web/0"].state == "ending")
+    assert again.changes == []
+    await stage.renewing(62)
+    await until_async(lambda: again["web/0"].term)
+    (item,) = (await stage.real.read(HOLDER)).items.values()
+    assert item.mod_revision > int(older or 0) + 50

@@ -47,6 +47,7 @@ class Conduct:
         "_guarantee_ns",
         "_guard_until",
         "_how",
+        "_known_here",
         "_known_term",
         "_landed",
         "_left_read",
@@ -97,10 +98,11 @@ class Conduct:
         promises: bool = True,
         endings: Iterable[Ending] = (),
         known_term: int = 0,
+        known_here: int = 0,
         wall: Callable[[], str] = lambda: "",
     ) -> None:
         """`endings`: the verdicts of this boot that the state folder has. `known_term`: the greatest number of a term that
-        former processes knew of. `wall`: the time of day as text, for people.
+        former processes knew of, `known_here`: of this office's. `wall`: the time of day as text, for people.
 
         `promises`: whether a forerunner of this process may have answered a question with True.
         """
@@ -117,7 +119,7 @@ class Conduct:
         self.picture = Picture(keys)
         self.work_term = 0
         self._wall = wall
-        self._known_term = known_term
+        self._known_term, self._known_here = known_term, known_here
         self.may_end_early = may_end_early
         self._guarantee_ns = session.timing.guarantee_ns
         self._endings: dict[int, Ending] = {ending.term: ending for ending in endings}

@@ -31,6 +31,7 @@ from tenure.office.records import Ending, Holder
 from tenure.office.session import LONG_AGO
 from tenure.office.succession import place, stagger_ns
 from tenure.office.tables import HISTORY_SAYS
+from tenure.office.timing import STAGGER_MOST
 from tenure.office.writes import ask_successor, claim, read, release, strike_off, transfer
 from tenure.store.api import Put
 
@@ -86,7 +87,8 @@ class Term(Conduct):
         ):
             return
         ended = picture.number()
-        line = place(self.unit, self.priority, picture.priorities(), ended, last=bool(ended) and ended == self._behind)
+        last = bool(ended) and ended == self._behind
+        line = place(self.unit, self.priority, picture.priorities(), ended, last=last, most=STAGGER_MOST)
         self.state = "in line"
         self._claim_at = now.after(stagger_ns(line))
         self._claim_in_turn(now)
@@ -134,7 +136,9 @@ class Term(Conduct):
                 self.work_term = self.number
         if self.work_term == self.number:
             session.leftovers.discard((self.keys.name, self.unit))
-        if not self.candidate or not self._host_is_clean():
+        # A term that another has followed is over: the store was put back, with the leases and keys of that time.
+        followed = self.number < self._known_here or self.store_went_back
+        if not self.candidate or not self._host_is_clean() or followed:
             self._end(now, "withdrawn")
         elif forerunners and session.crash_looping:
             self._end(now, "crash loop")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -58,10 +58,10 @@ class Picture:
         """What a candidate says of itself; None if it isn't there."""
         return read(Present, self.candidates.get(unit))
 
-    def priorities(self) -> dict[str, int]:
+    def priorities(self) -> Iterator[tuple[str, int]]:
         """The candidates that are there, with their priorities."""
         found = ((unit, read(Present, item)) for unit, item in self.candidates.items())
-        return {unit: said.priority if said else 0 for unit, said in found}
+        return ((unit, said.priority if said else 0) for unit, said in found)
 
 
 def read(kind: type[R], item: Item | None) -> R | None:

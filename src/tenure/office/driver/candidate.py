@@ -122,7 +122,7 @@ class Candidate:
         """The mirror shows this."""
         self.machine.may_end_early = self._store.traits.may_end_early
         self._feed(self.machine.saw(self._clock.now(), view))
-        self._ledger.note_term(self.machine.picture.number())
+        self._ledger.note_term(self.keys.name, self.machine.picture.number())
         if not self._said_went_back and (known := self.machine.store_went_back):
             self._said_went_back = True
             self._log(

@@ -55,7 +55,7 @@ class Desk:
         if self._ledger.outdated:
             log("what was saved is an older copy: nothing is taken up again", folder=str(folder))
         self._ledger.note_start(clock.now())
-        self._known_term = self._ledger.known_term
+        self._known = dict(self._ledger.known_terms)
         self._sessions: dict[str, Session] = {}
         self._candidates: list[Candidate] = []
 
@@ -103,7 +103,8 @@ class Desk:
             guarded=guard is not None,
             promises=promises,
             endings=self._ledger.endings(f"{keys.name} {unit}"),
-            known_term=self._known_term,
+            known_term=max(self._known.values(), default=0),
+            known_here=self._known.get(keys.name, 0),
             wall=self._wall,
         )
         candidate = Candidate(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -51,9 +52,9 @@ class Ledger:
         self._path, self._beside = folder / "desk.json", beside
         self._state = _State(boot_id=boot_id)
         self.outdated = False
-        self._known_path, self._known_term = folder / "known-term", 0
-        with contextlib.suppress(OSError, ValueError):
-            self._known_term = int(self._known_path.read_text(encoding="ascii"))
+        self._known_path, self._known = folder / "terms.json", dict[str, int]()
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            self._known = msgspec.json.decode(self._known_path.read_bytes(), type=dict[str, int])
         newest = self._newest()
         # A file that can't be read is as good as none: what it has saved ends with its leases.
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
@@ -65,17 +66,17 @@ class Ledger:
         self._state.serial = max(self._state.serial, newest)
 
     @property
-    def known_term(self) -> int:
-        """The greatest number of a term that was known to any process on this folder, in whatever boot; 0: none."""
-        return self._known_term
+    def known_terms(self) -> Mapping[str, int]:
+        """By office, the greatest number of a term that was known to any process on this folder, in whatever boot."""
+        return self._known
 
-    def note_term(self, number: int) -> None:
-        """A term of this number there has been. Not durable: it helps against a store that is put back, which takes its time."""
-        if number > self._known_term:
-            self._known_term = number
+    def note_term(self, office: str, number: int) -> None:
+        """The office has had a term of this number. Not durable: it helps against a store that is put back, which takes its time."""
+        if number > self._known.get(office, 0):
+            self._known[office] = number
             temporary = self._known_path.with_suffix(".new")
             with contextlib.suppress(OSError):
-                temporary.write_text(f"{number}\n", encoding="ascii")
+                temporary.write_bytes(msgspec.json.encode(self._known))
                 os.replace(temporary, self._known_path)
 
     def note_start(self, now: Instant) -> None:
