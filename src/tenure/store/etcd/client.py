@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import grpc
-
 from tenure.errors import StoreUnreachable, StoreUnsure
 from tenure.store.etcd.address import Address
 from tenure.store.etcd.endpoint import STATUS, Endpoint, Method
 from tenure.store.etcd.faults import Elsewhere, NewToken, fault, unreachable
+from tenure.store.etcd.grpc_quietly import grpc
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 
 __all__ = ["CALL_S", "STATUS", "Client", "Endpoint", "Method"]
@@ -24,6 +23,9 @@ CALL_S = 1.0
 
 ATTEMPT_S = 0.5
 """How long one member may take over what can be asked of another as well."""
+
+SLOWEST_BYTES_PER_S = 1024 * 1024
+"""What a link should carry; a large request or answer is waited for accordingly longer."""
 
 CONNECT_S = 0.5
 """How long a connection may take, the first exchange on it included: a stopped process accepts and says nothing."""
@@ -55,14 +57,18 @@ class Client:
         self._authenticating = asyncio.Lock()
         self._closed = False
 
-    async def call(self, method: Method, request: Any, *, writes: bool = False, local: bool = False) -> Any:
+    async def call(
+        self, method: Method, request: Any, *, writes: bool = False, local: bool = False, size: int = 0
+    ) -> Any:
         """The answer. `writes`: it may change something, so it is not sent twice. `local`: a member without a leader may answer.
+        `size`: how many bytes are expected, if they are many: they are given the time that a slow link takes.
 
         Raises StoreUnsure (only with `writes`), StoreUnreachable, StoreBroken, BadInput, LeaseLost, and of what is
         asked of a certain revision `faults.Forgotten` and `faults.ToCome`.
         """
         loop = asyncio.get_running_loop()
         attempt_s = CALL_S if writes or len(self.endpoints) == 1 else ATTEMPT_S
+        attempt_s += (request.ByteSize() + size) / SLOWEST_BYTES_PER_S
         patient_until = loop.time() + CALL_S
         reasons: dict[str, str] = {}
         renewed = electing = False

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any, NamedTuple
-
-# Both are read when gRPC is imported. It forks nothing itself, and what we fork replaces itself at once.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-import grpc
 
 from tenure.store.etcd.address import Address
 from tenure.store.etcd.faults import shortened
+from tenure.store.etcd.grpc_quietly import grpc
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 
 _PROBE_S = 0.2

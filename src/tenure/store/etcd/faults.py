@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 
-import grpc
-
-from tenure.errors import BadInput, LeaseLost, StoreBroken, StoreDenied, StoreUnreachable, StoreUnsure, TenureError
+from tenure.errors import BadInput, LeaseLost, StoreBroken, StoreDenied, StoreUnreachable, StoreUnsure
 from tenure.store.checks import WRITES_MAX
+from tenure.store.etcd.grpc_quietly import grpc
 
 
 class NewToken(Exception):
@@ -34,6 +33,10 @@ class Elsewhere(Exception):
         super().__init__(says)
         self.says = says
         self.waits = waits
+
+
+class Silent(StoreUnreachable):
+    """No endpoint has answered within the deadline."""
 
 
 class Forgotten(Exception):
@@ -134,7 +137,7 @@ def not_permitted(what: str = "this") -> StoreDenied:
     )
 
 
-def unreachable(reasons: dict[str, str]) -> TenureError:
+def unreachable(reasons: dict[str, str]) -> StoreUnreachable:
     """Nothing could be done at any endpoint; `reasons` by endpoint."""
     said = "; ".join(says if name in says else f"{name}: {says}" for name, says in reasons.items())
     if any(" says: " in says for says in reasons.values()):
@@ -143,6 +146,10 @@ def unreachable(reasons: dict[str, str]) -> TenureError:
         )
     if "certificate" in said or "TLS" in said:
         hint = "TENURE_STORE_CA must name who vouches for these very hosts"
+    elif all("did not answer in time" in says for says in reasons.values()):
+        return Silent(
+            f"etcd does not answer: {'; '.join(reasons.values())}", hint="is it stopped, or the way to it cut?"
+        )
     else:
         hint = "does etcd run there, and with TLS or without as TENURE_STORE_CA says?"
     return StoreUnreachable(f"no endpoint of etcd answers: {said}", hint=hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from tenure.errors import LeaseLost, StoreDenied, TenureError
 from tenure.store.etcd import pages
@@ -37,16 +38,27 @@ class Member:
     says: str = ""
 
 
-async def members(client: Client) -> list[Member]:
-    """All members, each asked itself. Raises StoreUnreachable when none answers, StoreBroken, BadInput."""
+async def members(client: Client, *, patience_s: float | None = None) -> list[Member]:
+    """All members, each asked itself, and for no longer than `patience_s`: then alarms are left out, too.
+
+    Raises StoreUnreachable when none answers, StoreBroken.
+    """
     listed = (await client.call(MEMBER_LIST, pb.MemberListRequest(), local=True)).members
     alarms: dict[int, list[str]] = {}
+    if patience_s is None:
+        try:
+            for one in (await client.call(ALARM, pb.AlarmRequest(action=pb.AlarmRequest.GET))).alarms:
+                alarms.setdefault(one.memberID, []).append(pb.AlarmType.Name(one.alarm))
+        except (TenureError, LeaseLost):
+            pass  # it takes a quorum, and root's rights; what each member says itself is known without
+    asking = [asyncio.ensure_future(_ask(client, one, alarms.get(one.ID, []))) for one in listed]
     try:
-        for one in (await client.call(ALARM, pb.AlarmRequest(action=pb.AlarmRequest.GET))).alarms:
-            alarms.setdefault(one.memberID, []).append(pb.AlarmType.Name(one.alarm))
-    except (TenureError, LeaseLost):
-        pass  # it takes a quorum, and root's rights; what each member says itself is known without
-    return list(await asyncio.gather(*(_ask(client, one, alarms.get(one.ID, [])) for one in listed)))
+        await asyncio.wait(asking, timeout=patience_s)
+    finally:
+        for one in asking:
+            one.cancel()
+        await asyncio.wait(asking)
+    return [_silent(one) if ask.cancelled() else ask.result() for one, ask in zip(listed, asking, strict=True)]
 
 
 def keeps_leases(version: str | None) -> bool:
@@ -59,6 +71,10 @@ def keeps_leases(version: str | None) -> bool:
         return True
     least = _KEEPS_LEASES.get((major, minor))
     return least is not None and patch >= least
+
+
+def _silent(listed: Any) -> Member:
+    return Member(listed.name or "(not started yet)", listed.ID, tuple(listed.clientURLs), says="it does not answer")
 
 
 async def _ask(client: Client, listed: object, alarms: list[str]) -> Member:

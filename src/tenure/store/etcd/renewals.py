@@ -11,12 +11,11 @@ import asyncio
 from collections import deque
 from typing import Any
 
-import grpc
-
 from tenure.errors import LeaseLost, StoreUnsure
 from tenure.store.api import Renewal
 from tenure.store.etcd.client import ATTEMPT_S, CALL_S, SUSPECT_AFTER_S, Client, Endpoint, Method
 from tenure.store.etcd.faults import Elsewhere, NewToken, fault
+from tenure.store.etcd.grpc_quietly import grpc
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.translation import witness
 

@@ -11,7 +11,7 @@ from tenure.store.checks import check_prefix, check_revision, check_transaction,
 from tenure.store.etcd import translation, watching
 from tenure.store.etcd.address import parse
 from tenure.store.etcd.client import Client, Method
-from tenure.store.etcd.faults import Forgotten, ToCome
+from tenure.store.etcd.faults import Forgotten, Silent, ToCome
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.renewals import Renewals
 from tenure.store.etcd.versions import LEAST_TTL_S, Versions
@@ -22,10 +22,10 @@ COMPACT = Method("/etcdserverpb.KV/Compact", pb.CompactionRequest, pb.Compaction
 LEASE_GRANT = Method("/etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantRequest, pb.LeaseGrantResponse)
 LEASE_REVOKE = Method("/etcdserverpb.Lease/LeaseRevoke", pb.LeaseRevokeRequest, pb.LeaseRevokeResponse)
 
-PAGE_FIRST, PAGE_MOST = 100, 2000
+PAGE_FIRST, PAGE_MOST = 4, 2000
 """Keys that the first answer of a reading holds, and any. A charm's chunks are a MiB each, most keys some hundred bytes."""
 
-PAGE_BYTES = 4 * 1024 * 1024
+PAGE_BYTES = 2 * 1024 * 1024
 """What an answer of a reading should be like, by the one before it."""
 
 READINGS_MOST = 5
@@ -136,7 +136,14 @@ class EtcdStore:
         header, revision, limit = None, 0, PAGE_FIRST
         while True:
             request = pb.RangeRequest(key=start, range_end=end, limit=limit, revision=revision)
-            response = await self._client.call(RANGE, request)
+            try:
+                response = await self._client.call(RANGE, request, size=PAGE_BYTES if revision else 0)
+            except Silent:
+                # It has just answered: where small keys are followed by large ones the answer may be too large for the link.
+                if not revision or limit == 1:
+                    raise
+                limit = max(1, limit // 16)
+                continue
             header = header or response.header
             revision = header.revision
             size = 0
@@ -147,4 +154,4 @@ class EtcdStore:
                 self._versions.met(header)
                 return Snapshot(revision, items, translation.witness(header))
             start = response.kvs[-1].key + b"\0"
-            limit = max(1, min(PAGE_MOST, 4 * limit, len(response.kvs) * PAGE_BYTES // (size + 1)))
+            limit = max(1, min(PAGE_MOST, 16 * limit, len(response.kvs) * PAGE_BYTES // (size + 1)))

@@ -25,6 +25,12 @@ LEASES_TRUSTED = 16
 that are due, and what it sends first, 16 at a time (maxPendingRevokes), is lost with its leadership. What it sends
 thereafter goes to the new leader, which carries it out, whoever has renewed the lease."""
 
+OPEN_S = 0.25
+"""How long whoever opens a store waits for its members to say their versions; the silent ones are asked again thereafter."""
+
+LOOK_S = 3.0
+"""How long they are waited for thereafter."""
+
 LOOK_EVERY_S = 60.0
 """How often the leases are counted, and a member that could not be asked is asked again."""
 
@@ -59,7 +65,7 @@ class Versions:
 
     async def look(self) -> None:
         """Ask every member, and go on looking. Raises StoreUnreachable (none answers, or none has a leader), StoreBroken."""
-        found = await members(self._client)
+        found = await members(self._client, patience_s=OPEN_S)
         asked = [one for one in found if one.version is not None]
         if not any(one.has_leader for one in asked):
             raise StoreUnreachable(
@@ -68,7 +74,7 @@ class Versions:
             )
         self._take(found)
         await self._count()
-        self._looking = asyncio.get_running_loop().create_task(self._go_on())
+        self._looking = asyncio.get_running_loop().create_task(self._go_on(at_once=not self._all_known))
 
     def met(self, header: Any) -> None:
         """An answer came. With a new leader, which may be a new member of another version, all are asked again."""
@@ -91,7 +97,7 @@ class Versions:
             at_once = False
             if not self._all_known:
                 try:
-                    self._take(await members(self._client))
+                    self._take(await members(self._client, patience_s=LOOK_S))
                 except (TenureError, LeaseLost):
                     self._keeps_leases = False
             await self._count()

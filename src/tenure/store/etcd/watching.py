@@ -17,12 +17,11 @@ from contextlib import aclosing, suppress
 from itertools import groupby
 from typing import Any
 
-import grpc
-
 from tenure.errors import Compacted, StoreUnreachable
 from tenure.store.api import Batch
 from tenure.store.etcd.client import CALL_S, Client, Endpoint, Method
 from tenure.store.etcd.faults import Elsewhere, NewToken, fault, not_permitted
+from tenure.store.etcd.grpc_quietly import grpc
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.translation import change, key_range
 
