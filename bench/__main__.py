@@ -30,6 +30,7 @@ PARTS = {
     "acknowledged": "how soon every unit has acknowledged new settings",
     "holding": "how soon a command runs again elsewhere, and what its guard costs",
     "idle": "what an idle agent costs",
+    "etcd": "what leadership on etcd costs",
     "simulation": "how fast the simulation is",
 }
 LAST = Path(__file__).with_name("last.json")

@@ -164,7 +164,7 @@ def _line(application: ApplicationView, office: OfficeState) -> list[str]:
     ended = number_of(office.last_item, last) if last is not None else 0
     said = {name: read(Present, item) for name, item in application.candidates_for(office).items() if name != holder}
     others = {name: one.priority if one is not None else 0 for name, one in said.items()}
-    return sorted(others, key=lambda name: place(name, others[name], others, ended))
+    return sorted(others, key=lambda name: place(name, others[name], others.items(), ended))
 
 
 def _waited_for(view: ModelView, application: ApplicationView, office: OfficeState) -> list[str]:
