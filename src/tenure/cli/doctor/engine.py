@@ -53,7 +53,7 @@ def _leases(store: Store) -> Finding:
         "leases",
         "warning",
         f"{traits.name}: {lengths}; one may end before its time when a member stalls",
-        "safe, but slow: after a crash the next holder waits out the former term's whole lease; a newer version needn't",
+        "safe, but slow: after a crash the next holder waits out the former term's whole lease; `versions` says why",
     )
 
 

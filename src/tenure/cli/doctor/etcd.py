@@ -12,6 +12,7 @@ from tenure.defaults import DRIFT
 from tenure.store.etcd import pages
 from tenure.store.etcd.members import Member, keeps_leases, members
 from tenure.store.etcd.store import EtcdStore
+from tenure.store.etcd.versions import LEASES_TRUSTED
 
 _FULL = 0.8
 _FRAGMENTED = 0.5
@@ -21,11 +22,20 @@ _TESTED = ("3.4.", "3.5.")
 
 async def etcd(store: EtcdStore, seconds: float) -> list[Finding]:
     """All that there is to say of it. `seconds`: for how long clocks are compared. Raises Unsure's kinds."""
-    found = await members(store.client)
+    found = await members(store.client, alarms=True)
     findings = [_quorum(found), *map(_member, found), *_versions(found)]
     awake = [one for one in found if one.version is not None]
     clocks = await asyncio.gather(*(asyncio.to_thread(_clock, one, seconds) for one in awake))
     quotas = await asyncio.gather(*(asyncio.to_thread(_quota, one) for one in awake))
+    if store.traits.may_end_early and all(keeps_leases(one.version) for one in found):
+        findings.append(
+            Finding(
+                "versions",
+                "note",
+                f"more than {LEASES_TRUSTED} leases in this etcd, or they can't be counted: a stalled leader may end one early",
+                "an agent has one lease for its machine and one for each application; an etcd of its own keeps them few",
+            )
+        )
     return [*findings, *(one for one in (*quotas, *clocks) if one is not None)]
 
 

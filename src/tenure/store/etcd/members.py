@@ -38,20 +38,15 @@ class Member:
     says: str = ""
 
 
-async def members(client: Client, *, patience_s: float | None = None) -> list[Member]:
-    """All members, each asked itself, and for no longer than `patience_s`: then alarms are left out, too.
+async def members(client: Client, *, patience_s: float | None = None, alarms: bool = False) -> list[Member]:
+    """All members, each asked itself, and for no longer than `patience_s`.
 
-    Raises StoreUnreachable when none answers, StoreBroken.
+    `alarms`: with theirs, which takes a quorum and costs an entry in etcd's log. Raises StoreUnreachable when none answers,
+    StoreBroken.
     """
     listed = (await client.call(MEMBER_LIST, pb.MemberListRequest(), local=True)).members
-    alarms: dict[int, list[str]] = {}
-    if patience_s is None:
-        try:
-            for one in (await client.call(ALARM, pb.AlarmRequest(action=pb.AlarmRequest.GET))).alarms:
-                alarms.setdefault(one.memberID, []).append(pb.AlarmType.Name(one.alarm))
-        except (TenureError, LeaseLost):
-            pass  # it takes a quorum, and root's rights; what each member says itself is known without
-    asking = [asyncio.ensure_future(_ask(client, one, alarms.get(one.ID, []))) for one in listed]
+    raised = await _alarms(client) if alarms else {}
+    asking = [asyncio.ensure_future(_ask(client, one, raised.get(one.ID, []))) for one in listed]
     try:
         await asyncio.wait(asking, timeout=patience_s)
     finally:
@@ -59,6 +54,16 @@ async def members(client: Client, *, patience_s: float | None = None) -> list[Me
             one.cancel()
         await asyncio.wait(asking)
     return [_silent(one) if ask.cancelled() else ask.result() for one, ask in zip(listed, asking, strict=True)]
+
+
+async def _alarms(client: Client) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    try:
+        for one in (await client.call(ALARM, pb.AlarmRequest(action=pb.AlarmRequest.GET))).alarms:
+            found.setdefault(one.memberID, []).append(pb.AlarmType.Name(one.alarm))
+    except (TenureError, LeaseLost):
+        pass  # what each member says itself is known without
+    return found
 
 
 def keeps_leases(version: str | None) -> bool:
