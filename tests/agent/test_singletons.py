@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.agent.world import World, alive
+from tenure.defaults import SAME_SIGNAL_S
+from tests.agent.world import World, alive, boot_ns
 from tests.stopping import stop
 from tests.waiting import until
 
@@ -277,6 +278,54 @@ def test_a_process_that_is_killed_is_run_again_in_the_same_term(world: World) ->
     assert again == term
     until(lambda: charm.status().get("restarts") == 1)
     assert world.events("m0", event="singleton-ended", how="killed by signal 9")
+
+
+def test_an_agent_that_is_told_twice_kills_what_does_not_stop(world: World) -> None:
+    charm = Charm(world, RUNS + "trap '' TERM\nwhile :; do sleep 0.05; done\n", **long_stop).deploy(1)
+    charm.run()
+    agent = world.agents["m0"]
+    agent.terminate()
+    ends_ns = int(world.event("m0", event="term-ends", office="web/counter")["boot_ns"])
+    # What comes sooner is the same signal.
+    until(lambda: boot_ns() - ends_ns > 2e9 * SAME_SIGNAL_S)
+    agent.terminate()
+    assert agent.wait(20) == 128 + signal.SIGTERM
+    until(lambda: not charm.is_running())
+
+
+long_stop: dict[str, Any] = {"lease": "60s", "stop-timeout": "20s"}
+
+FREEZER = Path("/sys/fs/cgroup/freezer")
+"""Of the first version of control groups: a process that it has frozen can't be killed."""
+
+
+@pytest.mark.skipif(
+    not os.access(FREEZER / "cgroup.procs", os.W_OK), reason="no freezer to make a process unkillable with"
+)
+def test_one_that_the_kernel_cannot_end_keeps_its_office_and_the_status_says_so(world: World) -> None:
+    charm = Charm(world, RUNS + "exec sleep 1000\n").deploy()
+    _, unit, _ = charm.run()
+    other = "web/1" if unit == "web/0" else "web/0"
+    world.event(machine_of(other), event="hook-ended", hook="start")
+    work = until(lambda: sleeper(charm))
+    frozen = FREEZER / f"tenure-test-{work}"
+    frozen.mkdir()
+    try:
+        (frozen / "cgroup.procs").write_text(str(work))
+        (frozen / "freezer.state").write_text("FROZEN")
+        until(lambda: (frozen / "freezer.state").read_text() == "FROZEN\n")
+        world.tenure("transfer", other, "--office", "counter", "--timeout", "100ms", code=124)
+        # Longer than its lease: it is renewed for as long as the process is there.
+        until(lambda: "the kernel can't end" in charm.status().get("message", ""))
+        since = time.monotonic()
+        until(lambda: time.monotonic() - since > LEASE_S)
+        assert charm.status()["unit"] == unit
+        assert len(charm.runs()) == 1
+    finally:
+        (frozen / "freezer.state").write_text("THAWED")
+    assert charm.run(2)[1] == other
+    until(lambda: not (frozen / "cgroup.procs").read_text())
+    frozen.rmdir()
 
 
 # ---- what fails
