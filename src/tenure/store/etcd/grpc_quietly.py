@@ -10,11 +10,9 @@ _WANTED = {"GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "NONE"}
 _ours = {name: value for name, value in _WANTED.items() if name not in os.environ}
 os.environ.update(_ours)
 
-import grpc  # noqa: E402  the Python half reads the variables now
+import grpc  # noqa: E402  it reads the variables now
 
-for _name, _value in _ours.items():
+for _name in _ours:
     del os.environ[_name]
-    # Its other half reads them whenever it begins: they stay in this process, but not in the copy that children are given.
-    os.putenv(_name, _value)
 
 __all__ = ["grpc"]
