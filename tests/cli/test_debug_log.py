@@ -41,7 +41,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.start("m0")
     world.start("m1")
     world.tenure("deploy", world.charm(config_changed="juju-log color=$(config-get color)"), "-n", "2", "--to", "m0,m1")
-    world.tenure("wait", "web", "--for", "idle", "--for", "leader", "--timeout", "20s")
+    world.tenure("wait", "web", "--for", "idle", "--for", "leader", "--timeout", "60s")
     yield world
     world.close()
 

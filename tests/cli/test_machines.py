@@ -19,8 +19,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     world.start("m0")
     world.start("m1")
-    world.tenure("deploy", world.charm(), "-n", "2", "--to", "m1,m0", "--lease", "4s")
-    world.tenure("wait", "web", "--for", "idle", "--for", "leader", "--timeout", "20s")
+    world.tenure("deploy", world.charm(), "-n", "2", "--to", "m1,m0", "--lease", "8s")
+    world.tenure("wait", "web", "--for", "idle", "--for", "leader", "--timeout", "60s")
     yield world
     world.close()
 
@@ -38,12 +38,12 @@ def test_a_machine_that_is_gone_for_good_goes_with_its_units_and_its_offices_com
     }
     assert machines["m1"]["leads"] == ["web/0"]
     world.kill("m1")
-    until(lambda: "m1" in down(world), within_s=30)
-    world.tenure("remove-machine", "m1", "--timeout", "30s")
+    until(lambda: "m1" in down(world), within_s=50)
+    world.tenure("remove-machine", "m1", "--timeout", "60s")
     assert "m1" not in world.tenure("machines")
     status = json.loads(world.tenure("status", "--format", "json"))
     assert list(status["applications"]["web"]["units"]) == ["web/1"]
-    world.tenure("wait", "web", "--for", "leader", "--timeout", "20s")
+    world.tenure("wait", "web", "--for", "leader", "--timeout", "60s")
     # Should it come back, it has nothing to run, and a name to be given up.
     world.start("m1")
     assert not (world.folder / "m1" / "agents" / "unit-web-0").exists()
@@ -57,5 +57,5 @@ def down(world: World) -> list[str]:
 
 
 def test_by_force_a_machine_that_lives_loses_its_units(world: World) -> None:
-    world.tenure("remove-machine", "m1", "--force", "--timeout", "30s")
+    world.tenure("remove-machine", "m1", "--force", "--timeout", "60s")
     assert json.loads(world.tenure("machines", "--format", "json"))["machines"]["m1"]["units"] == []
