@@ -291,7 +291,9 @@ def test_a_unit_that_waits_for_a_machine_is_taken_up_by_the_first_that_comes(wor
 
 def test_an_agent_that_can_not_save_what_it_must_remember_ends_and_its_lease_protects_the_rest(world: World) -> None:
     leader, minion = two(world)
-    shutil.rmtree(world.folder / leader / "desk")
+    desk = world.folder / leader / "desk" / "desk.json"
+    desk.unlink()
+    (desk / "in-the-way").mkdir(parents=True)
     ended_at = boot_ns()
     assert world.end(leader) != 0
     said = (world.folder / f"{leader}.err").read_text()

@@ -55,7 +55,7 @@ def test_an_answer_says_how_long_each_of_its_parts_is() -> None:
 
 
 def test_an_error_is_raised_again_as_what_it_was() -> None:
-    raised = wire._raised(wire.error_answer(NoSuchThing("no such unit", hint="look"))["error"])
+    raised = wire.raised(wire.error_answer(NoSuchThing("no such unit", hint="look"))["error"])
     assert isinstance(raised, NoSuchThing)
     assert (raised.message, raised.hint, raised.exit_code) == ("no such unit", "look", 2)
-    assert wire._raised({"class": "invariant", "message": "x"}).exit_code == 1
+    assert wire.raised({"class": "invariant", "message": "x"}).exit_code == 1

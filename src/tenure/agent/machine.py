@@ -424,7 +424,10 @@ def _ended(task: asyncio.Task[None]) -> None:
 
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
-    _log.critical("%s", context.get("message"), exc_info=error)
+    if isinstance(error, Broken) and isinstance(error.__cause__, OSError):
+        _log.critical("%s", error)  # the disk's doing: it says all in a line
+    else:
+        _log.critical("%s", context.get("message"), exc_info=error)
     if isinstance(error, Broken):
         # Not a step further: the lease runs out by itself, and what was owed is kept by that.
         logging.shutdown()
