@@ -30,6 +30,7 @@ ATTEMPTS = 4
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("net")
 @pytest.mark.timeout(240)
 def test_leases_that_a_stalled_leader_of_an_old_etcd_ends_early_make_two_leaders_but_for_the_wait() -> None:
     if why_not():

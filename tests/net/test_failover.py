@@ -15,7 +15,8 @@ from tests.net.hosts import why_not
 from tests.net.witness import terms
 from tests.net.world import LEASE_S, NetWorld, TenureHost, now_ns
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+# One world for all, also where tests run in several processes (--dist loadgroup).
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("net")]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ SECONDS = 90
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("net")
 @pytest.mark.timeout(400)
 def test_under_faults_of_network_hosts_and_etcd_there_are_never_two_and_nothing_is_lost() -> None:
     if why_not():
