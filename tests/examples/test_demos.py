@@ -20,9 +20,10 @@ from demo_world import NotAsPromised
 SETTINGS = (
     r"three units have applied and acknowledged red",
     r"the two that live have blue",
-    r"the leader knows who is missing, and why: web/\d",
+    r"the leader knows who is missing: web/\d",
     r"web/3 is waited for before its machine has started",
     r"web/3 has blue, too; it never had red",
+    r"the leader knows why web/\d is missing  \(agent lost for \d+ s\)",
     r"web/\d took it up where it stood: still version 2, and web/\d is missing",
     r"web/\d has applied what it missed",
     r"the leader knows that blue is everywhere",
