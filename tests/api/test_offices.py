@@ -11,6 +11,9 @@ import pytest
 import tenure
 from tenure.api import Connection, Office
 from tenure.errors import BadInput, NotLeader, TimedOut
+from tenure.model.records import Drained, encode
+from tenure.store.api import Delete, Put
+from tests.waiting import until_async
 
 
 @pytest.fixture
@@ -182,3 +185,38 @@ def test_importing_tenure_does_not_import_what_only_programs_need() -> None:
     code = "import sys, tenure.blocking; print('yaml' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+async def test_a_program_on_a_drained_host_hands_over_and_is_a_candidate_again_afterwards(
+    one: Connection, other: Connection
+) -> None:
+    layout, store = one.workings.layout, one.workings.store
+    drained = Put(layout.drained("m1"), encode(Drained(since="2026-05-01T12:00:00Z")))
+    held = asyncio.Event()
+
+    async def hold_until_lost() -> None:
+        async with one.office("cron").hold():
+            held.set()
+            await asyncio.Event().wait()
+
+    async def hold_once(connection: Connection) -> int:
+        async with connection.office("cron").hold() as term:
+            return term.number
+
+    async with asyncio.timeout(20):
+        first = asyncio.create_task(hold_until_lost())
+        await held.wait()
+        taken = asyncio.create_task(hold_once(other))
+        await until_async(lambda: len(one.workings.view().offices["cron"].candidates) == 2)
+        await store.commit([], [drained])
+        with pytest.raises(NotLeader):
+            await first
+        await taken
+        assert next(term.how for term in other.office("cron").history) == "transferred"
+        again = asyncio.create_task(hold_once(one))
+        await until_async(lambda: one.workings.standings)
+        await held_by(other.office("cron"), None)
+        await other.workings.mirror.wait_until(lambda snapshot: snapshot.get(drained.key) is not None)
+        assert not again.done()
+        await store.commit([], [Delete(drained.key)])
+        assert await again > 0

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from tenure.alarm import Waiter
 from tenure.clock import Clock, Instant, ns
 from tenure.errors import BadInput, StoreUnreachable, TimedOut
+from tenure.howto.leaving import Leaving
 from tenure.model.mirror import Mirror
 from tenure.model.snapshot import MirrorSnapshot, Segment
-from tenure.office.driver import Answer, Candidate, OfficeView, Session
+from tenure.office.driver import Answer, Candidate, OfficeView
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ class Standing:
 
     candidate: Candidate
     show: Show
+    stepping: Leaving
+    """Has it step back while the place where the program runs is drained."""
     folder: str = ""
     """The prefix of all keys that it is shown, if they are a segment of the mirror's."""
     seen: Segment | None = None
@@ -84,13 +87,6 @@ class Times:
             task.cancel()
             # What it does as it ends must not overlap with what its caller does next.
             await asyncio.wait({task})
-
-
-def begin(session: Session, make: Callable[[], Candidate], show: Show, now: MirrorSnapshot) -> Standing:
-    """A candidacy from now on. `now`: what the mirror shows."""
-    standing = Standing(make(), show)
-    standing.candidate.saw(show(now))
-    return standing
 
 
 async def sure_answer(standing: Standing, for_s: float | None) -> Answer:

@@ -9,9 +9,10 @@ import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tenure.api.candidacies import Show, Standing, Times, begin, wait_for
+from tenure.api.candidacies import Show, Standing, Times, wait_for
 from tenure.clock import NS_PER_S, Instant
 from tenure.errors import StoreUnreachable, Unsure
+from tenure.howto.leaving import Leaving, in_line, places_away
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
 from tenure.model.snapshot import MirrorSnapshot
@@ -38,6 +39,7 @@ class Workings:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._longest_s = 0
         self._closed = False
+        self._drains = mirror.current.segment(layout.drains)
         mirror.on_change(self._saw)
 
     @property
@@ -72,19 +74,16 @@ class Workings:
         """
         self.check_open()
         self._longest_s = max(self._longest_s, session.timing.ttl_s)
-        standing = begin(
-            session,
-            lambda: self.desk.candidate(session, keys, unit, priority=priority, on_change=lambda: None),
-            show,
-            self.snapshot,
-        )
-        standing.folder, standing.seen = folder, self.snapshot.segment(folder)
+        candidate = self.desk.candidate(session, keys, unit, priority=priority, on_change=lambda: None)
+        standing = Standing(candidate, show, Leaving(candidate), folder, self.snapshot.segment(folder))
+        self._show(standing, self.view())
         self.standings.append(standing)
         return standing
 
     def end(self, standing: Standing) -> asyncio.Task[None]:
         """Withdraw the candidacy; it goes on whatever becomes of the caller."""
         if standing.leaving is None:
+            standing.stepping.close()
             standing.leaving = self.spawn(self._withdraw(standing))
         return standing.leaving
 
@@ -137,14 +136,23 @@ class Workings:
         await standing.candidate.close()
 
     def _saw(self, snapshot: MirrorSnapshot) -> None:
+        view, drains = ModelView(snapshot, self.layout), snapshot.segment(self.layout.drains)
+        before, self._drains = self._drains, drains
         for standing in list(self.standings):
-            if standing.folder:
+            if standing.folder and drains is before:
                 # Whoever holds a thousand offices isn't to look at each of them because of one.
                 segment = snapshot.segment(standing.folder)
                 if segment is standing.seen:
                     continue
                 standing.seen = segment
-            standing.candidate.saw(standing.show(snapshot))
+            self._show(standing, view)
+
+    def _show(self, standing: Standing, view: ModelView) -> None:
+        shown = standing.show(view.snapshot)
+        away = self.desk.machine in (places := places_away(view.drained))
+        others = {name: item for name, item in shown.candidates.items() if away and name != standing.candidate.unit}
+        standing.stepping.look(away, in_line(others, places))
+        standing.candidate.saw(shown)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -38,7 +38,7 @@ async def command(settings: shared.Settings, machine: str, timeout: float | None
     """Have every office leave a machine, before its host is rebooted.
 
     Leadership and singletons go to units of other machines, once all that was promised for them has run out; what
-    nobody else can take becomes vacant. What `tenure hold` holds on that host is given up, too. Hooks run on, but until
+    nobody else can take becomes vacant. What `tenure hold` and programs hold on that host is given up, too. Hooks run on, but until
     `tenure undrain` none of the machine's units is elected, and no new unit is placed there.
 
     \b
@@ -96,21 +96,22 @@ def held_on(view: ModelView, machine: str) -> dict[str, Held]:
     """What is held on the machine, and without an application on its host, by the office's name."""
     found: dict[str, Held] = {}
     agent = view.machines.get(machine)
-    host = agent.host if agent is not None else view.drained[machine].host if machine in view.drained else ""
+    record = view.drained.get(machine)
+    places = {machine, agent.host if agent is not None else record.host if record is not None else machine}
     for application in view.applications.values():
         for office in application.offices.values():
-            if office.holder is not None and _is_program(application, office) and host == office.holder.machine:
+            if office.holder is not None and _is_program(application, office) and office.holder.machine in places:
                 name = f"{application.name}/{office.name}"
-                found[name] = Held(name, office.holder.unit, application.info.ttl_s, "when its program is ended")
+                found[name] = Held(name, office.holder.unit, application.info.ttl_s, "once nothing is owed")
             elif office.holder is not None and office.holder.machine == machine:
                 name = f"{application.name}/{office.name}"
                 why = "once nothing is owed" if agent is not None else "its agent is away: when its lease has run out"
                 found[name] = Held(name, office.holder.unit, _ttl_s(office, application.info.ttl_s), why)
     for name, free in view.offices.items():
         holder = free.state.holder
-        if holder is not None and host and holder.machine == host:
+        if holder is not None and holder.machine in places:
             found[name] = Held(
-                name, holder.unit, _ttl_s(free.state, 0), "if it is `tenure hold`; a program must be ended"
+                name, holder.unit, _ttl_s(free.state, 0), "once nothing is owed, and what it runs has ended"
             )
     return found
 

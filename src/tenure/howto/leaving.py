@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from tenure.model.application import ApplicationView
+from tenure.model.records import Drained
 from tenure.model.view import ModelView
 from tenure.office.driver import Candidate
 from tenure.office.records import Present
@@ -76,10 +77,15 @@ class Leaving:
             _log.error("%s can't step back from %s", self._candidate.unit, self._candidate.keys.name, exc_info=error)
 
 
+def places_away(drained: Mapping[str, Drained]) -> set[str]:
+    """What a candidate that is no agent's gives as its place where it is to step back: a drained machine's name, or its host's."""
+    return {*drained, *(one.host for one in drained.values() if one.host)}
+
+
 def successors(view: ModelView, application: ApplicationView, office: str, unit: str) -> list[str]:
     """The candidates for an application's office on machines that aren't drained, but for `unit`; the greatest priority first."""
     candidates = application.candidates_for(application.office(office))
-    return in_line({name: item for name, item in candidates.items() if name != unit}, view.drained.keys())
+    return in_line({name: item for name, item in candidates.items() if name != unit}, places_away(view.drained))
 
 
 def in_line(candidates: Mapping[str, Item], away: Iterable[str]) -> list[str]:

@@ -21,7 +21,7 @@ from tenure.guard import tree
 from tenure.guard.duty import Duty
 from tenure.guard.kernel import be_a_subreaper
 from tenure.guard.spec import Spec
-from tenure.howto.leaving import Leaving, in_line
+from tenure.howto.leaving import Leaving, in_line, places_away
 from tenure.model.layout import Layout
 from tenure.model.mirror import Mirror
 from tenure.model.offices import office_keys, office_state, office_view
@@ -170,14 +170,16 @@ class Hold:
 
     def _look(self, snapshot: MirrorSnapshot, drains: MirrorSnapshot) -> None:
         view = office_view(snapshot, self._layout, self._wanted.office)
-        hosts = {drains.decoded.record(Drained, item).host for item in drains.under(self._layout.drains)}
-        away, self._away = self._away, self._machine in hosts
+        prefix = self._layout.drains
+        drained = {item.key.removeprefix(prefix): drains.decoded.record(Drained, item) for item in drains.under(prefix)}
+        places = places_away(drained)
+        away, self._away = self._away, self._machine in places
         if self._away and not away:
             self._say(f"this host is drained: {self._wanted.office} is for others until it isn't any more")
         if not self._wanted.wait and self._candidate.term is None and (self._away or self._not_to_be_had(snapshot)):
             self._finish(Outcome("held by another"))
         others = {name: item for name, item in view.candidates.items() if name != self._me}
-        self._leaving.look(self._away, in_line(others, hosts))
+        self._leaving.look(self._away, in_line(others, places))
         self._candidate.saw(view)
 
     def _not_to_be_had(self, snapshot: MirrorSnapshot) -> bool:
