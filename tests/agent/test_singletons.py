@@ -27,6 +27,7 @@ flock -n 9 || { echo overlap >>"$WITNESS"; exit 99; }
 echo "$TENURE_TERM $TENURE_OFFICE $JUJU_UNIT_NAME $$" >>"$WITNESS"
 echo "hello from $JUJU_UNIT_NAME"
 """
+RECOVERS = RUNS.replace("exec 9", 'rm -f "$WITNESS.ill"\nexec 9') + "exec sleep 1000\n"
 STAYS = RUNS + "setsid sleep 1000 &\nsleep 1001 &\nwait\n"
 
 
@@ -393,7 +394,7 @@ def test_one_that_is_done_keeps_its_office_and_is_not_run_again(world: World) ->
 
 def test_one_whose_health_command_fails_is_run_again(world: World) -> None:
     health = {"command": ["sh", "-c", "! [ -e $WITNESS.ill ]"], "interval": "100ms", "failures": 2}
-    charm = Charm(world, RUNS + "rm -f $WITNESS.ill\nexec sleep 1000\n", health=health).deploy(1)
+    charm = Charm(world, RECOVERS, health=health).deploy(1)
     term, *_ = charm.run()
     Path(f"{charm.witness}.ill").touch()
     assert charm.run(2)[0] == term
@@ -403,7 +404,7 @@ def test_one_whose_health_command_fails_is_run_again(world: World) -> None:
 def test_a_health_command_that_hangs_counts_as_one_that_fails(world: World) -> None:
     command = ["sh", "-c", "[ -e $WITNESS.ill ] && sleep 1000; true"]
     health = {"command": command, "interval": "50ms", "timeout": "200ms", "failures": 1}
-    charm = Charm(world, RUNS + "rm -f $WITNESS.ill\nexec sleep 1000\n", health=health).deploy(1)
+    charm = Charm(world, RECOVERS, health=health).deploy(1)
     charm.run()
     Path(f"{charm.witness}.ill").touch()
     charm.run(2)
