@@ -220,3 +220,16 @@ async def test_a_program_on_a_drained_host_hands_over_and_is_a_candidate_again_a
         assert not again.done()
         await store.commit([], [Delete(drained.key)])
         assert await again > 0
+
+
+async def test_whoever_holds_many_offices_looks_at_each_only_when_it_changes(
+    one: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    async with one.office("quiet").hold():
+        (standing,) = one.workings.standings
+        await until_async(lambda: standing.candidate.unit in standing.candidate.machine.picture.candidates)
+        monkeypatch.setattr(standing.candidate, "saw", lambda view: looked.append("quiet"))
+        async with one.office("busy").hold():
+            await one.workings.seen((await one.workings.store.read("/")).revision)
+    assert looked == []
