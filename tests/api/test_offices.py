@@ -232,4 +232,5 @@ async def test_whoever_holds_many_offices_looks_at_each_only_when_it_changes(
         monkeypatch.setattr(standing.candidate, "saw", lambda view: looked.append("quiet"))
         async with one.office("busy").hold():
             await one.workings.seen((await one.workings.store.read("/")).revision)
-    assert looked == []
+        assert looked == []
+        monkeypatch.undo()
