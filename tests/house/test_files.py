@@ -140,5 +140,5 @@ def test_nothing_is_left_to_be_done_in_a_comment() -> None:
 
 
 def test_no_file_names_a_folder_of_whoever_wrote_it() -> None:
-    home = re.compile(r"(?<![\w.])/(?:root|home/(?!user\b|alice\b)\w+|work)/")
+    home = re.compile(r"(?<![\w.>])/(?:root|home/(?!user\b|alice\b)\w+|work)/")
     assert [f"{name}: {found[0]}" for name in FILES if name != _THIS and (found := home.search(text(name)))] == []

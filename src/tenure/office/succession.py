@@ -14,7 +14,13 @@ from tenure.office.timing import STAGGER_MOST, STAGGER_NS
 
 
 def place(
-    unit: str, priority: int, others: Iterable[tuple[str, int]], ended: int, *, last: bool = False, most: int | None = None
+    unit: str,
+    priority: int,
+    others: Iterable[tuple[str, int]],
+    ended: int,
+    *,
+    last: bool = False,
+    most: int | None = None,
 ) -> int:
     """How many of `others` (unit and priority) come before `unit` once the term `ended` is over; `last`: all of them.
 

@@ -28,8 +28,8 @@ async def command(settings: shared.Settings, root_password_file: Path | None) ->
 
     \b
     Examples:
-      tenure store init --root-password-file /root/etcd-password
-      TENURE_STORE_USER=root TENURE_STORE_PASSWORD_FILE=/root/etcd-password tenure --model other store init
+      tenure store init --root-password-file root.pw
+      TENURE_STORE_USER=root TENURE_STORE_PASSWORD_FILE=root.pw tenure --model other store init
     """
     from tenure.cli.store.users import users_of
     from tenure.errors import BadInput
