@@ -17,6 +17,8 @@ from tests.waiting import until
 pytestmark = pytest.mark.slow
 
 LEASE_S = 3
+STEADY_LEASE_S = 8
+"""Of what nobody is to lose: a machine at full load may be late by a second."""
 
 
 class Agents:
@@ -51,7 +53,7 @@ def agents(tenure: Tenure, charm: Path) -> Iterator[Agents]:
     agents = Agents(tenure)
     for machine in ("m0", "m1"):
         agents.start(machine)
-    tenure("deploy", charm, "web", "-n", "2", "--to", "m0,m1", "--lease", f"{LEASE_S}s")
+    tenure("deploy", charm, "web", "-n", "2", "--to", "m0,m1", "--lease", f"{STEADY_LEASE_S}s")
     tenure("wait", "web", "--for", "idle", "--for", "leader", "--timeout", "30s")
     yield agents
     agents.close()
@@ -66,7 +68,7 @@ def test_the_holders_agent_vouches_for_it_and_says_what_is_owed(tenure: Tenure, 
     leader, minion = leader_and_minion(tenure)
     yes = tenure("is-leader", leader, "--for", "1s", "--format", "json").json
     assert yes["verdict"] == "yes"
-    assert 1 < yes["surely_left_s"] <= LEASE_S
+    assert 1 < yes["surely_left_s"] <= STEADY_LEASE_S
     assert 0 < yes["owed_s"] <= 2
     assert tenure("is-leader", leader, "--for", "0s", "--format", "json").json["term"] == yes["term"]
     assert tenure("is-leader", minion, code=1).out == "no\n"

@@ -117,7 +117,7 @@ def test_units_that_join_and_leave_while_the_leader_waits_are_counted_as_they_st
     stop(world.agents[f"m{away[-1]}"].pid)
     world.tenure("config", "web", "colour=blue")
     until(lambda: list(asked(world)["missing"]) == [away], within_s=20)
-    assert why(world, away) in ("acknowledged version 1 of 2", "agent lost for 0 s")
+    assert why(world, away).startswith(("acknowledged version 1 of 2", "agent lost for "))
     # One that has never joined is a member from its creation on.
     world.tenure("add-unit", "web", "--to", "m3")
     assert why(world, "web/3") == "hasn't joined"
@@ -146,7 +146,12 @@ def test_a_unit_in_error_is_missing_and_the_reason_is_its_hook(world, root, tmp_
     world.tenure("config", "web", "colour=blue")
     until(lambda: why(world, minion).startswith("in error: "), within_s=20, what=f"{asked(world)}")
     world.tenure("config", "web", "colour=green")
-    world.tenure("resolved", minion)
+    # Told that it is resolved, or tried again by its agent the moment before.
+    resolved = subprocess.run(
+        [sys.executable, "-m", "tenure", "resolved", minion],
+        env=world.environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert resolved.returncode == 0 or "is not in error" in resolved.stderr, resolved.stderr
     everywhere(world, 3)
 
 
