@@ -55,9 +55,10 @@ class Follower:
 
     def __init__(self, asked: Asked, model: Mirror, patience_s: float | None = None) -> None:
         self.shown: list[tuple[Stream, bytes]] = []
-        self.task = asyncio.ensure_future(
-            asked.follow(model, lambda stream, data: self.shown.append((stream, data)), patience_s)
-        )
+        self.task = asyncio.ensure_future(asked.follow(model, self.show, patience_s))
+
+    async def show(self, stream: Stream, data: bytes) -> None:
+        self.shown.append((stream, data))
 
 
 async def test_output_and_outcome_arrive_and_nothing_stays(

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,10 +97,36 @@ async def run_through_store(
         )
     patience_s = None if timeout_s is None else timeout_s + ANSWER_SPARE_S
     async with asking(store, layout, unit, "exec", {"text": text, "timeout_s": timeout_s, **more}) as asked:
-        answer = await asked.follow(model, show, patience_s)
+        answer = await asked.follow(model, lambda stream, data: _in_a_thread(lambda: show(stream, data)), patience_s)
     if "error" in answer:
         raise wire.raised(answer["error"])
     return Ran.of(answer)
+
+
+async def _in_a_thread(call: Callable[[], None]) -> None:
+    """Call it, and renew our lease meanwhile: whoever reads our output may take his time. Nobody waits for it at our end."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        failure = None
+        try:
+            call()
+        except Exception as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop may have ended
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=work, daemon=True).start()
+    await done
 
 
 @contextlib.asynccontextmanager

@@ -61,9 +61,15 @@ class Output:
                 pass
         dropped = {"dropped": self._dropped} if self._dropped else {}
         await self._send({**result, **dropped})
-        for stream in list(self._read_ends):
-            os.close(self._read_ends.pop(stream))
+        self.abandon()
         await self._task.close()
+
+    def abandon(self) -> None:
+        """Pass nothing on any more."""
+        self._sending.cancel()
+        for stream in list(self._read_ends):
+            self._mute(stream)
+            os.close(self._read_ends.pop(stream))
 
     async def _send_on(self) -> None:
         while not self._ending.is_set():

@@ -194,6 +194,9 @@ class Remote:
             result = {"id": "", "code": None, "ended": str(error)}
         except TenureError as error:
             result = wire.error_answer(error)
+        except BaseException:
+            output.abandon()
+            raise
         await output.finish(result)
 
     async def _begun(self, task: Task, one: _Open) -> str:

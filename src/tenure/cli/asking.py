@@ -62,12 +62,16 @@ async def _through_store(
     store, model = await way.get()
     try:
         async with asking(store, view.layout, unit, verb, arguments) as asked:
-            answer = await asked.follow(model, lambda stream, data: None, within_s)
+            answer = await asked.follow(model, _unread, within_s)
     except Lost as error:
         raise Unsure(error.why) from None
     if "error" in answer:
         raise Unsure(raised(answer["error"]).message)
     return answer
+
+
+async def _unread(stream: str, data: bytes) -> None:
+    """Such an answer has no output."""
 
 
 def through_option(function: Any) -> Any:

@@ -8,10 +8,11 @@ refused; 2 for wrong usage, or when there is no such unit.
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -184,7 +185,6 @@ class Task:
     def _print(self, stream: str, data: bytes, *, last: bool = False) -> None:
         if self.shown is False:
             return
-        file = sys.stdout.buffer if stream == "stdout" else sys.stderr.buffer
         if isinstance(self.shown, str):
             # Whole lines only: those of several units don't run into each other.
             waiting = self._begun[stream]
@@ -193,8 +193,7 @@ class Task:
             data, self._begun[stream] = bytes(waiting[:cut]), waiting[cut:]
             data = b"".join(self.shown.encode() + line for line in data.splitlines(keepends=True))
             data += b"\n" if last and data and not data.endswith(b"\n") else b""
-        file.write(data)
-        file.flush()
+        _write(sys.stdout if stream == "stdout" else sys.stderr, data)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -217,6 +216,14 @@ class Task:
         if self.error:
             found["message"] = self.error
         return found
+
+
+def _write(file: TextIO, data: bytes) -> None:
+    """Without Python's buffer and its lock: it may be a thread that writes, and that nobody waits for at the end."""
+    file.flush()
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file.fileno(), left) :]
 
 
 def _shown(chosen_format: str | None, unit: UnitName, many: int) -> bool | str:

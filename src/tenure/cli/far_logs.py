@@ -87,7 +87,7 @@ class FarLogs:
         store, model = await self._way.get()
         beginning = bytearray()
 
-        def take(stream: str, data: bytes) -> None:
+        async def take(stream: str, data: bytes) -> None:
             whole, cut, rest = (bytes(beginning) + data).rpartition(b"\n")
             beginning[:] = rest
             if cut and (lines := self._new(machine, whole.split(b"\n"))):

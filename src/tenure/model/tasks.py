@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from tenure.errors import LeaseLost, Lost, No, Unsure
@@ -142,9 +142,9 @@ class Asked:
         self._deleted: set[str] = set()
 
     async def follow(
-        self, model: Mirror, show: Callable[[Stream, bytes], None], patience_s: float | None = None
+        self, model: Mirror, show: Callable[[Stream, bytes], Awaitable[None]], patience_s: float | None = None
     ) -> dict[str, Any]:
-        """What became of it; `show` gets its output as it comes, as bytes, and what it raises ends it.
+        """What became of it; `show` gets its output as it comes, and may take its time; what it raises ends it.
 
         Raises Lost: the agent, the unit or our lease has gone, or `patience_s` have passed.
         """
@@ -166,7 +166,7 @@ class Asked:
             await asyncio.gather(following, losing, return_exceptions=True)
             await mirror.close()
 
-    async def _output(self, mirror: Mirror, show: Callable[[Stream, bytes], None]) -> dict[str, Any]:
+    async def _output(self, mirror: Mirror, show: Callable[[Stream, bytes], Awaitable[None]]) -> dict[str, Any]:
         await mirror.start()
         prefix = self._layout.task_output(self.unit, self._id)
         seen = False
@@ -175,7 +175,7 @@ class Asked:
             for item in snapshot.under(prefix):
                 number, _, stream = item.key.removeprefix(prefix).partition("-")
                 if int(number) > self._shown:
-                    show("stdout" if stream == "stdout" else "stderr", item.value)
+                    await show("stdout" if stream == "stdout" else "stderr", item.value)
                     self._shown = int(number)
                 read.append(item.key)
             item_now = snapshot.get(self._state)
