@@ -15,17 +15,21 @@ SEEDS = 500
 LONG = {
     "any-lease",
     "claims-over-work",
+    "confirmed-by-another-member",
     "debt-on-slewed-clock",
     "deadline-from-answer",
     "forerunner-forgotten",
     "hook-unbound",
     "late-answer-counts",
     "no-drift",
+    "older-folder-taken-up",
     "orphan-not-counted",
     "saved-lease-believed",
     "slewed-clock-alone",
     "transfer-uncompared",
     "unclean-not-waited-out",
+    "verdict-debt-forgotten",
+    "work-not-waited-for",
     "write-in-next-term",
 }
 """Those that take more than a few seeds."""

@@ -73,6 +73,7 @@ def test_a_few_seeds_have_each_kind_of_store() -> None:
     assert {draw(seed).store for seed in range(20)} == {"embedded", "etcd", "early etcd"}
 
 
+@pytest.mark.slow
 def test_a_former_leader_of_the_store_answers_renewals_and_an_old_one_ends_leases() -> None:
     counts = {kind for seed in range(6) for kind in Task(seed, 0.5, store="early etcd").run().counts}
     assert counts >= {
