@@ -117,6 +117,8 @@ class Workings:
     async def close(self) -> None:
         """Give everything up, and stop. Whoever holds or waits in another task gets NotLeader or StoreUnreachable."""
         self._closed = True
+        for standing in self.standings:
+            standing.stepping.close()
         try:
             with self.times.giving_up(), contextlib.suppress(TimeoutError):
                 await self.times.by(self.times.limit(self._longest_s + CLOSE_SPARE_S), self._give_up())

@@ -1,6 +1,6 @@
 """tenure drain MACHINE: have every office leave a machine, before its host is rebooted.
 
-Prints what has left, and where it is now. Exits 0 once the machine holds nothing; 2 when there is no such machine; 3;
+Prints what has left, and where it is now. Exits 0 once the machine holds nothing; 1 when it is undrained meanwhile; 2 when there is no such machine; 3;
 124 when --timeout has passed: the machine stays drained, and what is named is held there yet.
 """
 
@@ -13,6 +13,7 @@ import click
 
 from tenure.cli import shared, values
 from tenure.cli.output import emit, table
+from tenure.names import LEADER_OFFICE
 
 if TYPE_CHECKING:
     from tenure.model.application import ApplicationView, OfficeState
@@ -46,32 +47,40 @@ async def command(settings: shared.Settings, machine: str, timeout: float | None
       tenure drain m0 && ssh m0 reboot
       tenure drain m0 --timeout 1m --reason "new kernel"
     """
-    from tenure.errors import TimedOut
+    from tenure.errors import No, TimedOut
     from tenure.model.upkeep import check_known, drain
     from tenure.model.view import ModelView
 
+    def missing(left: dict[str, Held]) -> str:
+        held = "; ".join(f"{one.holder} holds {one.office} yet" for one in left.values())
+        return held or f"not all candidates of {machine} have stepped back"
+
     left: dict[str, Held] = {}
     came: dict[str, Held] = {}
+    shown = False
     async with shared.mirrored(settings) as (store, mirror):
         view = ModelView(mirror.current, settings.layout)
         check_known(view, machine)
-        limit_s = (
-            2.0 * max([one.ttl_s for one in held_on(view, machine).values()], default=5) if timeout is None else timeout
-        )
+        ttls = [view.application(unit.name.application).info.ttl_s for unit in view.units_on(machine)]
+        ttls += [one.ttl_s for one in held_on(view, machine).values()]
+        if not await drain(store, settings.layout, machine, reason):
+            shared.note(f"{machine} is drained already")
         try:
             async with shared.limited(
-                limit_s, lambda: "; ".join(f"{one.holder} holds {one.office} yet" for one in left.values())
+                2.0 * max(ttls, default=5) if timeout is None else timeout, lambda: missing(left)
             ):
-                if not await drain(store, settings.layout, machine, reason):
-                    shared.note(f"{machine} is drained already")
                 async for snapshot in mirror.after(-1):
                     view = ModelView(snapshot, settings.layout)
                     if machine not in view.drained:
-                        continue
+                        if shown:
+                            raise No(f"{machine} was undrained meanwhile")
+                        continue  # the mirror is older than the drain
+                    shown = True
                     before, left = left, held_on(view, machine)
                     came |= left
                     _tell(view, before, left)
-                    if not left:
+                    # A candidate that hasn't stepped back could have a claim under way.
+                    if not left and not _stands(view, machine):
                         break
         except TimedOut as error:
             raise TimedOut(
@@ -95,9 +104,7 @@ async def command(settings: shared.Settings, machine: str, timeout: float | None
 def held_on(view: ModelView, machine: str) -> dict[str, Held]:
     """What is held on the machine, and without an application on its host, by the office's name."""
     found: dict[str, Held] = {}
-    agent = view.machines.get(machine)
-    record = view.drained.get(machine)
-    places = {machine, agent.host if agent is not None else record.host if record is not None else machine}
+    agent, places = view.machines.get(machine), _places(view, machine)
     for application in view.applications.values():
         for office in application.offices.values():
             if office.holder is not None and _is_program(application, office) and office.holder.machine in places:
@@ -114,6 +121,25 @@ def held_on(view: ModelView, machine: str) -> dict[str, Held]:
                 name, holder.unit, _ttl_s(free.state, 0), "once nothing is owed, and what it runs has ended"
             )
     return found
+
+
+def _places(view: ModelView, machine: str) -> set[str]:
+    """What candidates that are no agents' may call the machine: by its name, or by its host's."""
+    known = view.machines.get(machine) or view.drained.get(machine)
+    return {machine, known.host} if known is not None and known.host else {machine}
+
+
+def _stands(view: ModelView, machine: str) -> bool:
+    """Whether anybody on the machine is a candidate yet."""
+    places = tuple(f"{place}/" for place in _places(view, machine))
+    if any(name.startswith(places) for free in view.offices.values() for name in free.candidates):
+        return True
+    for unit in view.units_on(machine):
+        application = view.application(unit.name.application)
+        offices = {LEADER_OFFICE: application.office(), **application.offices}
+        if any(str(unit.name) in application.candidates_for(office) for office in offices.values()):
+            return True
+    return False
 
 
 def _is_program(application: ApplicationView, office: OfficeState) -> bool:
