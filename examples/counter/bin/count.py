@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Counts, twenty times a second, in the file that COUNTER names: reads the last number, and writes the next one.
+"""Counts, twenty times a second, in a file: reads the last number, and writes the next one.
 
-Nothing keeps two of it apart but that there is only one: two that run at the same time write a number twice. It doesn't
-listen to SIGTERM, as the worst of programs don't. A line: the number, the term, the unit, and when, in ns of CLOCK_BOOTTIME.
+COUNTER names the file; else it is `counted` in the charm's folder. Nothing keeps two counters apart but that there is only
+one: two that run at the same time write a number twice. It doesn't listen to SIGTERM, as the worst of programs don't.
+A line: the number, the term, the unit, and when, in ns of CLOCK_BOOTTIME.
 """
 
 import os
@@ -11,7 +12,7 @@ import time
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-with open(os.environ["COUNTER"], "a+b", buffering=0) as file:
+with open(os.environ.get("COUNTER", "counted"), "a+b", buffering=0) as file:
     while True:
         file.seek(max(0, os.fstat(file.fileno()).st_size - 200))
         lines = file.read().splitlines()
