@@ -7,9 +7,13 @@ import sys
 
 import pytest
 
+from tests.etcd import EtcdCluster, newest
 
-def python(program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+def python(program: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stderr == ""
     return done.stdout
 
@@ -28,3 +32,33 @@ def test_what_grpc_is_told_is_not_told_to_children() -> None:
         "print(subprocess.run(child, env=os.environ, capture_output=True, text=True).stdout)"
     )
     assert python(program).strip() == "0"
+
+
+@pytest.mark.slow
+def test_one_event_loop_after_another_and_two_at_a_time_use_an_etcd_and_nothing_is_said_of_it() -> None:
+    program = """
+import asyncio, sys, threading
+from tenure.store import open_store
+
+async def use():
+    store = await open_store(sys.argv[1])
+    lease = (await store.grant(5)).lease
+    batches = store.watch("/", (await store.read("/")).revision)
+    watching = asyncio.create_task(anext(batches))
+    await store.renew(lease)
+    watching.cancel()
+    await asyncio.wait([watching])
+    await batches.aclose()
+    await store.close()
+
+for _ in range(5):
+    asyncio.run(use())
+threads = [threading.Thread(target=asyncio.run, args=[use()]) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("used")
+"""
+    with EtcdCluster(newest()) as etcd:
+        assert python(program, etcd.url) == "used\n"

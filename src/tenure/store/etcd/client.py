@@ -38,6 +38,8 @@ AUTHENTICATE_S = 3.0
 
 _ELECTION_PAUSE_S = 0.05
 
+_END_LOOKS, _END_LOOK_S = 50, 0.001
+
 AUTHENTICATE = Method("/etcdserverpb.Auth/Authenticate", pb.AuthenticateRequest, pb.AuthenticateResponse)
 
 _REQUIRE_LEADER = ("hasleader", "true")
@@ -158,6 +160,7 @@ class Client:
         self._closed = True
         for endpoint in self.endpoints:
             await endpoint.channel.close()
+        await _streams_end()
 
     async def _once(
         self, endpoint: Endpoint, method: Method, request: Any, metadata: Any, writes: bool, timeout_s: float
@@ -217,3 +220,16 @@ class Client:
     def _check_open(self) -> None:
         if self._closed:
             raise self.closed(False)
+
+
+async def _streams_end() -> None:
+    """Return when gRPC's own tasks have been told that their streams are over.
+
+    What it tells a loop that is closed ends in a traceback of its poller's, and what it had to tell other loops is lost.
+    """
+    for _ in range(_END_LOOKS):
+        if not any(
+            getattr(task.get_coro(), "__qualname__", "").startswith("_AioCall.") for task in asyncio.all_tasks()
+        ):
+            return
+        await asyncio.sleep(_END_LOOK_S)

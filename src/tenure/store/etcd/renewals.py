@@ -67,8 +67,10 @@ class Renewals:
 
     async def close(self) -> None:
         """Close the stream."""
-        if self._stream is not None:
-            self._void(self._stream, self._client.closed(True))
+        if (stream := self._stream) is not None:
+            self._void(stream, self._client.closed(True))
+            if stream.reader is not None:
+                await asyncio.wait([stream.reader])
 
     async def _open(self) -> _Stream:
         """The stream at the member in use: reads that confirm a renewal must go to where it was made."""
