@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 
 from tenure.errors import LeaseLost, No, Unsure
@@ -49,7 +50,7 @@ class Registration:
                 self._session.lease_gone(lease)
                 continue
             except Unsure:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.0))
                 continue
             if isinstance(outcome, Committed):
                 self._put_with = lease

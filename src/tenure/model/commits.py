@@ -7,6 +7,7 @@ new, or refused by its own first copy, whose id the refusal shows; a copy that a
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import Callable, Sequence
 
@@ -39,7 +40,7 @@ async def commit_surely(
     wait_s = RETRY_FIRST_S
     for attempt in range(SEND_MOST):
         if attempt:
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s *= 2
         try:
             outcome = await store.commit(when, then)

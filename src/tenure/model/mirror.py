@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import cast
@@ -183,7 +184,8 @@ class _Backoff:
 
     async def wait(self) -> None:
         wait_s, self._next_s = self._next_s, min(self._next_s * 2, RETRY_MOST_S)
-        await asyncio.sleep(wait_s)
+        # Drawn: all who lost the store together would else come back for a snapshot in step.
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
 
 
 def _closable(store: Store, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
