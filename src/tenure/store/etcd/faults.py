@@ -164,7 +164,7 @@ def shortened(details: str) -> str:
         ),
         (r"(?i)hostname verification|peer name .* is not in peer certificate", "its certificate is of another host"),
         (
-            r"(?i)ssl|handshake|tls|\bTSI_",
+            r"(?i)\bssl|\btls|\btsi_",
             "no TLS connection can be made: does it speak TLS, and want a client's certificate?",
         ),
         (r"(?i)connection refused", "connection refused"),
