@@ -281,3 +281,20 @@ async def test_who_has_withdrawn_may_come_back_and_is_a_candidate_like_any_other
     await until_async(lambda: first["web/0"].term)
     await first.stop()
     await second.stop()
+
+
+async def test_who_withdraws_as_it_starts_again_takes_its_forerunners_present_key_away(
+    opened: Opener, tmp_path: Path
+) -> None:
+    first, second = await two(opened, tmp_path)
+    key = keys_of("web/1").present
+    await second.stop()
+    again = await SmallAgent(await opened(), tmp_path, "m1").start("web/1")
+    again["web/1"].step_back()
+    assert key in (await again.store.read(PREFIX)).items, "on the lease that is taken up again"
+    await again["web/1"].withdraw()
+    assert key not in (await again.store.read(PREFIX)).items
+    await again["web/1"].come_back()
+    await until_async(lambda: "web/1" in first["web/0"].machine.picture.candidates)
+    await first.stop()
+    await again.stop()

@@ -130,3 +130,16 @@ def test_the_greatest_term_of_each_office_is_known_across_boots(tmp_path: Path) 
     assert Ledger(tmp_path, "boot-2").known_terms == {"web/leader": 7, "cron": 9}
     (tmp_path / "terms.json").write_bytes(b"{")
     assert Ledger(tmp_path, "boot-2").known_terms == {}
+
+
+def test_a_folder_that_was_put_in_the_place_of_its_own_is_never_written_to(tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    ledger = Ledger(tmp_path / "desk", "boot-1", beside)
+    ledger.save_lease("web", 60, 3)
+    (tmp_path / "desk").rename(tmp_path / "away")
+    Ledger(tmp_path / "desk", "boot-1").save_lease("web", 60, 8)
+    theirs = saved(tmp_path / "desk")
+    ledger.save_ending("c", ENDING)
+    ledger.clear()
+    assert saved(tmp_path / "desk") == theirs
+    assert Ledger(tmp_path / "away", "boot-1", beside).outdated, "what was saved last could not be"

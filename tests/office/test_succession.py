@@ -33,7 +33,9 @@ def test_the_line_is_another_for_each_term() -> None:
 def test_whoever_was_deposed_comes_after_all_others(candidates: dict[str, int], ended: int) -> None:
     for unit, priority in candidates.items():
         mine = place(unit, priority, candidates.items(), ended, last=True)
-        assert all(place(other, candidates[other], candidates.items(), ended) < mine for other in candidates if other != unit)
+        assert all(
+            place(other, candidates[other], candidates.items(), ended) < mine for other in candidates if other != unit
+        )
 
 
 def test_the_first_claims_at_once_and_a_long_line_of_silent_units_delays_nobody_for_long() -> None:

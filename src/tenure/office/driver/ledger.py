@@ -12,8 +12,9 @@ the host boots: a state that is older than the newest, or whose number nothing b
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -50,6 +51,8 @@ class Ledger:
     def __init__(self, folder: Path, boot_id: str, beside: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path, self._beside = folder / "desk.json", beside
+        about = folder.stat()
+        self._place = (about.st_dev, about.st_ino)
         self._state = _State(boot_id=boot_id)
         self.outdated = False
         self._known_path, self._known = folder / "terms.json", dict[str, int]()
@@ -129,7 +132,8 @@ class Ledger:
     def clear(self) -> None:
         """Everything was handed over: nothing is left to be remembered, nor to be vouched for."""
         with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            with self._folder() as folder:
+                os.unlink(self._path.name, dir_fd=folder)
             if self._beside is not None:
                 self._beside.unlink(missing_ok=True)
 
@@ -140,8 +144,10 @@ class Ledger:
             # Also what was saved before, and may be a copy that somebody has, is older than this now.
             self._tell_beside()
             try:
-                self._path.unlink(missing_ok=True)
-                self._sync_folder()
+                with self._folder() as folder:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(self._path.name, dir_fd=folder)
+                    os.fsync(folder)
             except FileNotFoundError:
                 return  # the folder itself is gone, and with it whatever a successor could take up
             except OSError:
@@ -149,13 +155,17 @@ class Ledger:
 
     def _write(self) -> None:
         self._state.serial += 1
-        temporary = self._path.with_suffix(".new")
-        with open(temporary, "wb") as file:
-            file.write(msgspec.json.encode(self._state))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._path)
-        self._sync_folder()
+        with self._folder() as folder:
+
+            def opener(name: str, flags: int) -> int:
+                return os.open(name, flags, 0o666, dir_fd=folder)
+
+            with open("desk.new", "wb", opener=opener) as file:
+                file.write(msgspec.json.encode(self._state))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace("desk.new", self._path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(folder)
         self._tell_beside()
 
     def _newest(self) -> int:
@@ -180,9 +190,14 @@ class Ledger:
             with contextlib.suppress(OSError):
                 self._beside.unlink(missing_ok=True)
 
-    def _sync_folder(self) -> None:
+    @contextlib.contextmanager
+    def _folder(self) -> Iterator[int]:
+        """The folder that was found at the start. Another that has its name by now is another agent's to write to."""
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(folder)
+            about = os.fstat(folder)
+            if (about.st_dev, about.st_ino) != self._place:
+                raise FileNotFoundError(errno.ENOENT, "another folder has its name", str(self._path.parent))
+            yield folder
         finally:
             os.close(folder)

@@ -127,7 +127,10 @@ class Session:
         """Keep `key` no longer. Returns once it is surely gone, however long the store is silent."""
         kept = self._kept.pop(key, None)
         if kept is None:
-            return
+            if not self.machine.resumed:
+                return
+            # A forerunner has put it, on the lease that was taken up again.
+            kept = _Kept(b"", ())
         async with kept.lock:
             while True:
                 try:
