@@ -152,6 +152,7 @@ def test_one_that_was_killed_is_taken_up_again_and_no_two_are_carried_out_at_onc
     until(lambda: not alive(pid), within_s=30, what="the end of a command whose asker is dead")
     (world.folder / "go").touch()
     done = until(lambda: taken_up(world), within_s=30)
+    assert done is not None
     assert (done.code, order(done)) == (0, [second, leader])
     assert f"{second} had begun, and is the first" in done.err
     assert (world.folder / "ran").read_text().split() == [first, second, second, leader]

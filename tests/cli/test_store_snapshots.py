@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ async def test_an_etcd_restored_from_its_snapshot_is_moved_on_before_it_hands_nu
     version: str | None, tenure: Tenure, charm: Path, tmp_path: Path
 ) -> None:
     with EtcdCluster(version) as cluster:
-        known = {"TENURE_STORE": cluster.url}
+        known: dict[str, Any] = {"TENURE_STORE": cluster.url}
         tenure("deploy", charm, **known)
         cluster.ctl("snapshot", "save", str(tmp_path / "snapshot"))
         for _ in range(3):
@@ -71,7 +72,7 @@ async def test_a_model_moves_from_sqlite_to_etcd_and_back(version: str | None, t
     number = await newer_term(tenure.url)
     tenure("store", "backup", "there")
     with EtcdCluster(version) as cluster:
-        known = {"TENURE_STORE": cluster.url}
+        known: dict[str, Any] = {"TENURE_STORE": cluster.url}
         tenure("store", "restore", "there", "--beyond", "300", **known)
         assert await newer_term(cluster.url) > number + 300
         findings = tenure("doctor", *BRIEF, **known).json["findings"]
