@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -125,6 +126,33 @@ def test_failed_hooks_are_counted_and_a_second_agent_on_the_port_says_so(watched
         code=2,
     )
     assert "can't listen on" in taken
+
+
+@pytest.mark.slow
+def test_whatever_is_sent_to_it_the_next_one_is_answered(watched: Watched) -> None:
+    watched.start("m0")
+    address = ("127.0.0.1", watched.ports["m0"])
+    idle = [socket.create_connection(address, 10) for _ in range(3)]
+    for sent, answer in [
+        (b"\r\n\r\n", b"405"),
+        (b"GET\r\n\r\n", b"404"),
+        (b"GET //[ HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET /leader/\xff%ff/%00 HTTP/1.1\r\n\r\n", b"404"),
+        (b"GET /leader/../../etc/passwd HTTP/1.1\r\n\r\n", b"404"),
+        (b"x" * 100_000, b""),
+        (b"GET / HTTP/1.1\r\n", b""),
+    ]:
+        with socket.create_connection(address, 10) as connection:
+            with contextlib.suppress(OSError):
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1000)[9:12] == answer
+    assert watched.get("m0", "/health") == (200, "ok\n")
+    assert [one["message"] for one in watched.lines("m0") if one["level"] in ("ERROR", "CRITICAL")] == []
+    for connection in idle:
+        assert connection.recv(1) == b"", "who says nothing is let go"
+        connection.close()
 
 
 @pytest.mark.parametrize(

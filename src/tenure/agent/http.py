@@ -111,6 +111,8 @@ class HttpServer:
                 response = await self._answer(target)
         except BadInput as error:
             response = Response(HTTPStatus.BAD_REQUEST, f"{error.message}\n".encode())
+        except ValueError:
+            response = Response(HTTPStatus.BAD_REQUEST, b"this is no address that could be asked for\n")
         lines = [
             f"HTTP/1.1 {response.status.value} {response.status.phrase}",
             f"Content-Type: {response.kind}",
