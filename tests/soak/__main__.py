@@ -9,10 +9,12 @@ themselves, and stops them, to show that an overlap is found.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -126,38 +128,44 @@ def main() -> int:
     given = parser.parse_args()
     be_a_subreaper()
     print(f"seed {given.seed}, {given.minutes:g} min, leases of {LEASE_S} s", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = Path(tempfile.mkdtemp(prefix="tenure-soak-"))
-    site = Site(folder)
-    parties: list[Party] = []
     broken: list[str] = ["it has not come to its end"]
-    try:
+    with contextlib.ExitStack() as ending:
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
+        site = Site(folder)
+        ending.callback(site.close)
         if given.without_guard:
-            broken = without_guard(site)
-            print(f"overlaps {len(broken)}", flush=True)
+            found = without_guard(site)
+            print(f"overlaps {len(found)}", flush=True)
             return 1
-        parties.append(Holds(site))
+        ending.callback(lambda: keep(folder) if broken or given.keep else None)
+        ending.callback(end_what_is_left)
+        parties: list[Party] = [Holds(site)]
+        ending.callback(parties[0].close)
         if not given.holds_only:
             parties.append(Agents(site, random.Random(given.seed + 1)))
+            ending.callback(parties[1].close)
         faults = Faults(site, random.Random(given.seed))
-        try:
-            found = soak(site, parties, faults, 60 * given.minutes)
-        finally:
-            faults.heal()
-        broken = found.broken
-        print("\n".join(report(found, faults, parties, site)), flush=True)
+        ending.callback(faults.heal)
+        findings = soak(site, parties, faults, 60 * given.minutes)
+        broken = findings.broken
+        print("\n".join(report(findings, faults, parties, site)), flush=True)
         return 1 if broken else 0
-    finally:
-        for party in parties:
-            party.close()
-        for pids in found_below(os.getpid()).values():
-            for pid in pids:
-                os.kill(pid, 9)
-        if (broken and not given.without_guard) or given.keep:
-            kept = Path(f"{folder}.kept")
-            subprocess.run(["cp", "-a", "--", str(folder), str(kept)], check=False)
-            print(f"everything of it is in {kept}", flush=True)
-        site.close()
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_what_is_left() -> None:
+    """Leave nothing running, whatever has become of the soak."""
+    for pids in found_below(os.getpid()).values():
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def keep(folder: Path) -> None:
+    """Leave a copy of everything, logs and what the witness has seen."""
+    subprocess.run(["cp", "-a", "--", str(folder), f"{folder}.kept"], check=False)
+    print(f"everything of it is in {folder}.kept", flush=True)
 
 
 if __name__ == "__main__":
