@@ -22,10 +22,11 @@ class Protocol(RuleBasedStateMachine):
     @initialize(
         rates=st.lists(st.floats(0.9996, 1.0004), min_size=3, max_size=3),
         may_end_early=st.booleans(),
+        members=st.booleans(),
         ttl_s=st.sampled_from((6, 60)),
     )
-    def begin(self, rates: list[float], may_end_early: bool, ttl_s: int) -> None:
-        self.world = World(UNITS, rates=rates, may_end_early=may_end_early, ttl_s=ttl_s)
+    def begin(self, rates: list[float], may_end_early: bool, members: bool, ttl_s: int) -> None:
+        self.world = World(UNITS, rates=rates, may_end_early=may_end_early, members=members, ttl_s=ttl_s)
         for host in self.world.hosts.values():
             host.start()
 
@@ -85,6 +86,11 @@ class Protocol(RuleBasedStateMachine):
     def a_transfer_is_asked_for(self, name: str, to: str) -> None:
         if host := self.host(name):
             host.perform(host.candidacy.transfer(host.now(), to))
+
+    @precondition(lambda self: self.world.members)
+    @rule(behind=st.sets(unit))
+    def the_leader_of_the_store_changes(self, behind: set[str]) -> None:
+        self.world.change_leader(behind)
 
     @rule(name=unit)
     def an_agent_dies(self, name: str) -> None:

@@ -73,7 +73,7 @@ class Host:
         self.alive, self.starts = True, self.starts + 1
         self.calls.clear()
         self.spans.clear()
-        self.session = Session(self.world.timing)
+        self.session = Session(self.world.timing, confirm_renewals=self.world.members)
         self.candidacy = Candidacy(
             self.session,
             keys_of(self.unit),
@@ -120,7 +120,7 @@ class Host:
                 return self.perform(self.candidacy.unsure(now, number))
             case d.ReadOffice(call=number):
                 return self.perform(self.candidacy.unreachable(now, number))
-            case d.SendGrant(call=number) | d.SendRenew(call=number):
+            case d.SendGrant(call=number) | d.SendRenew(call=number) | d.SendConfirm(call=number):
                 return self.perform(self.session.failed(now, number))
         raise AssertionError(call)
 
@@ -146,7 +146,7 @@ class Host:
         self.log.append(decision)
         now = self.now()
         match decision:
-            case d.SendGrant() | d.SendRenew():
+            case d.SendGrant() | d.SendRenew() | d.SendConfirm():
                 self.calls["session"] = decision
             case d.CloseStream():
                 self.calls.pop("session", None)
@@ -181,11 +181,21 @@ class Host:
 
 class World:
     def __init__(
-        self, units: Iterable[str], *, ttl_s: int = 60, rates: Sequence[float] = (), may_end_early: bool = False
+        self,
+        units: Iterable[str],
+        *,
+        ttl_s: int = 60,
+        rates: Sequence[float] = (),
+        may_end_early: bool = False,
+        members: bool = False,
     ) -> None:
+        """`members`: the store has several, whose leader changes, so that renewals must be confirmed."""
         self.now_ns = 1000 * NS_PER_S
         self.timing = Timing.for_lease(ttl_s)
-        self.may_end_early = may_end_early
+        self.may_end_early, self.members = may_end_early, members
+        self.raft_term = 1
+        self.behind: set[str] = set()
+        """Units that are connected to a member that has not heard of the newest leader."""
         self.store = MemoryWorld()
         self.pictures: list[dict[str, Item]] = [{}]
         self.store.listeners.append(lambda batch: self._note())
@@ -202,6 +212,17 @@ class World:
     def pass_time(self, seconds: float) -> None:
         self.now_ns += int(seconds * NS_PER_S)
         self.store.expire(self.now_ns)
+
+    def change_leader(self, behind: set[str]) -> None:
+        """Each lease begins anew under the next leader; the former one goes on answering those that are `behind`."""
+        self.raft_term += 1
+        self.behind = behind
+        for lease in self.store._leases.values():
+            lease.ends_ns = max(lease.ends_ns, self.now_ns + (lease.ttl_s + 1) * NS_PER_S)
+
+    def witness(self, unit: str) -> tuple[str, int] | None:
+        """What an answer's header says: the member that the unit is connected to, and the term that it has met."""
+        return (unit, self.raft_term - (unit in self.behind)) if self.members else None
 
     def view(self, unit: str, revision: int) -> OfficeView:
         items = self.pictures[revision]
@@ -229,11 +250,20 @@ class World:
                 grant = self.store.grant(ttl_s, self.now_ns)
                 return lambda now: session.granted(now, number, grant.lease, grant.ttl_s)
             case d.SendRenew(call=number, lease=lease):
+                witness = self.witness(host.unit)
+                if host.unit in self.behind:
+                    return lambda now: session.renewed(now, number, self.timing.ttl_s, witness)
                 try:
                     ttl_s = self.store.renew(lease, self.now_ns)
                 except LeaseLost:
                     return lambda now: session.refused(now, number)
-                return lambda now: session.renewed(now, number, ttl_s)
+                return lambda now: session.renewed(now, number, ttl_s, witness)
+            case d.SendConfirm(call=number, ttl_s=ttl_s):
+                # Whoever answers a linearizable read has heard of the leader.
+                self.behind.discard(host.unit)
+                item, seen_by = self.store.get(keys_of(host.unit).present), self.witness(host.unit)
+                on_lease = item.lease if item is not None else None
+                return lambda now: session.confirmed(now, number, on_lease, ttl_s, seen_by)
             case d.ReadOffice(call=number):
                 at, items = self.store.revision, self.pictures[-1]
                 found = items.get(HOLDER), items.get(LAST), items.get(keys_of(host.unit).unit_info)
@@ -257,6 +287,8 @@ class World:
                 return host.perform(session.granted(now, number, 1 << 40, ttl_s))
             case d.SendRenew(call=number):
                 return host.perform(session.renewed(now, number, 1 << 20))
+            case d.SendConfirm(call=number, lease=lease):
+                return host.perform(session.confirmed(now, number, lease, 1 << 20, self.witness(host.unit)))
             case d.Commit(call=number):
                 return host.perform(candidacy.committed(now, number, self.store.revision))
         raise AssertionError(call)
