@@ -467,7 +467,7 @@ Without `TENURE_STORE_CA` the connections are not encrypted. Where it is set, a 
 address that the URL names. The password's file may be readable by its owner and group alone. A user whom etcd knows by a certificate's common name needs no
 password. [](../how-to/secure-a-store.md) shows it from the beginning.
 
-{lengths(client, ("CALL_S", "ATTEMPT_S", "CONNECT_S", "AUTHENTICATE_S"))}
+{lengths(client, ("CALL_S", "CONNECT_S", "AUTHENTICATE_S"))}
 {lengths(watching, ("ASK_EVERY_S", "DEAD_AFTER_S", "SILENT_AFTER_S"))}
 {lengths(versions, ("LEASES_TRUSTED", "LOOK_EVERY_S"))}"""
 

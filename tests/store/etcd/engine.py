@@ -18,6 +18,9 @@ from tests.waiting import until_async
 # A call that Tenure itself has no use for. On the wire its messages are like those of others, as far as they are read here.
 TIME_TO_LIVE = Method("/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseRevokeRequest, pb.LeaseKeepAliveResponse)
 
+PATIENT_S = 20.0
+"""What is not about deadlines is not to fail where the machine is busy."""
+
 LARGE = "--max-request-bytes=16777216"
 """Tenure's own limits are above etcd's default: a value of 4 MiB, 8 MiB in a transaction."""
 
@@ -52,7 +55,7 @@ class EtcdEngine:
         if version not in running:
             running[version] = EtcdCluster(version, flags=[LARGE]).__enter__()
         engine = cls(running[version].url)
-        store = await open_etcd(engine.url, least_ttl_s=1)
+        store = await open_etcd(engine.url, least_ttl_s=1, call_s=PATIENT_S)
         for lease in (await store.client.call(LEASE_LEASES, pb.LeaseLeasesRequest())).leases:
             await store.revoke(lease.ID)
         for first in sorted({key[0] for key in (await store.read("")).items}):
@@ -61,7 +64,7 @@ class EtcdEngine:
         return engine
 
     async def open(self) -> Store:
-        store = await open_etcd(self.url, least_ttl_s=1)
+        store = await open_etcd(self.url, least_ttl_s=1, call_s=PATIENT_S)
         self.stores.append(store)
         self._reckon(store)
         return store

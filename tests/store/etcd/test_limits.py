@@ -12,6 +12,7 @@ from tenure.store.etcd.members import members
 from tenure.store.etcd.store import open_etcd
 from tests.etcd import EtcdCluster, versions
 from tests.store.engines import put
+from tests.store.etcd.engine import PATIENT_S
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def etcd(request: pytest.FixtureRequest) -> Iterator[EtcdCluster]:
 
 
 async def test_what_is_too_large_is_bad_input_and_a_full_etcd_says_so_until_it_is_mended(etcd: EtcdCluster) -> None:
-    store = await open_etcd(etcd.url)
+    store = await open_etcd(etcd.url, call_s=PATIENT_S)
     granted = await store.grant(10)
     with pytest.raises(BadInput, match="more than etcd takes"):
         await put(store, "/large", b"x" * 2 * 2**20)
@@ -37,7 +38,7 @@ async def test_what_is_too_large_is_bad_input_and_a_full_etcd_says_so_until_it_i
     with pytest.raises(StoreBroken, match="out of space") as full:
         await put(store, "/small")
     assert "alarm disarm" in str(full.value.hint)
-    assert [one.alarms for one in await members(store.client)] == [("NOSPACE",)]
+    assert [one.alarms for one in await members(store.client, alarms=True)] == [("NOSPACE",)]
     # The leases that are there go on, others are not granted; what is there can be read.
     await store.renew(granted.lease)
     with pytest.raises(StoreBroken, match="out of space"):

@@ -13,6 +13,7 @@ from tenure.store.api import Put
 from tenure.store.etcd.store import EtcdStore, open_etcd
 from tests.etcd import EtcdCluster, newest, versions
 from tests.store.engines import keys, put, watching
+from tests.store.etcd.engine import PATIENT_S
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,7 @@ async def settled_put(store: EtcdStore, key: str) -> int:
 
 async def test_a_token_that_has_run_out_is_replaced_without_the_caller_noticing(etcd: EtcdCluster, as_user) -> None:
     as_user("web", "secret")
-    store = await open_etcd(etcd.url)
+    store = await open_etcd(etcd.url, call_s=PATIENT_S)
     await put(store, "/web/a")
     token = store.client._token
     # A server throws out old tokens once a second, each after its time; it is asked with the same one until it has.
@@ -72,7 +73,7 @@ async def test_a_token_that_has_run_out_is_replaced_without_the_caller_noticing(
 
 async def etcd_forgets(store: EtcdStore) -> None:
     """Returns when the server doesn't know the store's token any more, which it must not be shown meanwhile."""
-    other = await open_etcd(store.url)
+    other = await open_etcd(store.url, call_s=PATIENT_S)
     revision = (await other.read("/web/")).revision
     lease = (await other.grant(5)).lease
     await put(other, "/web/timer", lease=lease)
@@ -86,7 +87,7 @@ async def test_a_server_that_was_restarted_knows_no_token_and_is_told_again_who_
     etcd: EtcdCluster, as_user
 ) -> None:
     as_user("web", "secret")
-    store = await open_etcd(etcd.url)
+    store = await open_etcd(etcd.url, call_s=PATIENT_S)
     revision = await put(store, "/web/a")
     lease = (await store.grant(60)).lease
     await store.renew(lease)
@@ -104,20 +105,20 @@ async def test_a_server_that_was_restarted_knows_no_token_and_is_told_again_who_
 async def test_a_wrong_password_is_told_at_once(etcd: EtcdCluster, as_user, user: str, password: str) -> None:
     as_user(user, password)
     with pytest.raises(StoreDenied, match="does not know this user with this password") as denied:
-        await open_etcd(etcd.url)
+        await open_etcd(etcd.url, call_s=PATIENT_S)
     assert password not in f"{denied.value} {denied.value.hint}"
 
 
 async def test_who_says_nothing_is_asked_who_they_are(etcd: EtcdCluster) -> None:
     with pytest.raises(StoreDenied, match="asks who is there") as denied:
-        store = await open_etcd(etcd.url)
+        store = await open_etcd(etcd.url, call_s=PATIENT_S)
         await store.read("/web/")
     assert "TENURE_STORE_USER" in str(denied.value.hint)
 
 
 async def test_what_a_user_may_not_is_refused_and_what_they_may_goes_on(etcd: EtcdCluster, as_user) -> None:
     as_user("web", "secret")
-    store = await open_etcd(etcd.url)
+    store = await open_etcd(etcd.url, call_s=PATIENT_S)
     revision = await put(store, "/web/a")
     for refused in (store.read("/other/"), store.read(""), put(store, "/shared/a"), put(store, "/other/a")):
         with pytest.raises(StoreDenied, match="not permit"):
@@ -137,6 +138,6 @@ async def test_what_a_user_may_not_is_refused_and_what_they_may_goes_on(etcd: Et
 async def test_a_user_who_is_named_where_nobody_is_asked_is_no_hindrance(as_user) -> None:
     as_user("web", "secret")
     with EtcdCluster(newest()) as etcd:
-        store = await open_etcd(etcd.url)
+        store = await open_etcd(etcd.url, call_s=PATIENT_S)
         await put(store, "/a")
         await store.close()

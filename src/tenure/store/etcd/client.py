@@ -19,10 +19,8 @@ from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 __all__ = ["CALL_S", "STATUS", "Client", "Endpoint", "Method"]
 
 CALL_S = 1.0
-"""How long an answer is waited for; the caller may cancel sooner."""
-
-ATTEMPT_S = 0.5
-"""How long one member may take over what can be asked of another as well."""
+"""How long an answer is waited for, unless a client is made with another length; the caller may cancel sooner. What can be
+asked of another member as well, one may take half of it over."""
 
 SLOWEST_BYTES_PER_S = 1024 * 1024
 """What a link should carry; a large request or answer is waited for accordingly longer."""
@@ -51,8 +49,9 @@ class Client:
     One member is in use, the first of the address to begin with, until it fails or falls silent; then the next one.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, call_s: float = CALL_S) -> None:
         self.address = address
+        self.call_s = call_s
         self.endpoints = [Endpoint(name, address) for name in address.endpoints]
         self._current = 0
         self._token: str | None = None
@@ -69,9 +68,9 @@ class Client:
         asked of a certain revision `faults.Forgotten` and `faults.ToCome`.
         """
         loop = asyncio.get_running_loop()
-        attempt_s = CALL_S if writes or len(self.endpoints) == 1 else ATTEMPT_S
+        attempt_s = self.call_s if writes else self.attempt_s
         attempt_s += (request.ByteSize() + size) / SLOWEST_BYTES_PER_S
-        patient_until = loop.time() + CALL_S
+        patient_until = loop.time() + self.call_s
         reasons: dict[str, str] = {}
         renewed = electing = False
         while True:
@@ -100,13 +99,13 @@ class Client:
                 self.suspect(endpoint)
                 raise
 
-    async def call_at(self, endpoint: Endpoint, method: Method, request: Any, timeout_s: float = CALL_S) -> Any:
+    async def call_at(self, endpoint: Endpoint, method: Method, request: Any) -> Any:
         """The answer of this very member, leader or none, to a call that changes nothing. Raises as `call` does."""
         if not await endpoint.ready(CONNECT_S):
             raise unreachable({endpoint.name: await endpoint.why_not()})
         metadata = self._metadata(await self._the_token(), True)
         try:
-            return await self._once(endpoint, method, request, metadata, False, timeout_s)
+            return await self._once(endpoint, method, request, metadata, False, self.call_s)
         except (Elsewhere, NewToken) as error:
             raise unreachable({endpoint.name: str(error)}) from None
 
@@ -149,6 +148,11 @@ class Client:
     def closed(self, writes: bool) -> StoreUnreachable | StoreUnsure:
         """What a call finds that was under way as the store was closed."""
         return (StoreUnsure if writes else StoreUnreachable)(f"{self.address.url} was closed")
+
+    @property
+    def attempt_s(self) -> float:
+        """How long one member may take over what another can be asked as well, if there is another."""
+        return self.call_s if len(self.endpoints) == 1 else self.call_s / 2
 
     @property
     def is_closed(self) -> bool:

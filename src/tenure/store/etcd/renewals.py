@@ -13,7 +13,7 @@ from typing import Any
 
 from tenure.errors import LeaseLost, StoreUnsure
 from tenure.store.api import Renewal
-from tenure.store.etcd.client import ATTEMPT_S, CALL_S, SUSPECT_AFTER_S, Client, Endpoint, Method
+from tenure.store.etcd.client import SUSPECT_AFTER_S, Client, Endpoint, Method
 from tenure.store.etcd.faults import Elsewhere, NewToken, fault
 from tenure.store.etcd.grpc_quietly import grpc
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
@@ -44,14 +44,13 @@ class Renewals:
 
     async def renew(self, lease: int) -> Renewal:
         """Renew it, at another member when the first is silent. Raises LeaseLost, StoreUnreachable, StoreUnsure, StoreBroken."""
-        several = len(self._client.endpoints) > 1
-        deadline = asyncio.get_running_loop().time() + CALL_S
+        deadline = asyncio.get_running_loop().time() + self._client.call_s
         renewed = False
         while True:
             stream = await self._open()
             left = deadline - asyncio.get_running_loop().time()
             try:
-                answer = await self._ask(stream, lease, min(left, ATTEMPT_S) if several else left)
+                answer = await self._ask(stream, lease, min(left, self._client.attempt_s))
             except NewToken as error:
                 self._client.forget_token(stream.token)
                 if renewed:

@@ -10,7 +10,7 @@ from tenure.store.api import Batch, Committed, Compare, Grant, Item, Refused, Re
 from tenure.store.checks import check_prefix, check_revision, check_transaction, check_ttl
 from tenure.store.etcd import translation, watching
 from tenure.store.etcd.address import parse
-from tenure.store.etcd.client import Client, Method
+from tenure.store.etcd.client import CALL_S, Client, Method
 from tenure.store.etcd.faults import Forgotten, Silent, ToCome
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.renewals import Renewals
@@ -32,10 +32,12 @@ READINGS_MOST = 5
 """How often a reading begins anew whose revision was compacted away before its last page."""
 
 
-async def open_etcd(url: str, *, least_ttl_s: int = LEAST_TTL_S) -> EtcdStore:
-    """The store at the endpoints that `url` names. `least_ttl_s`: for tests of short leases. Raises as `open_store` does."""
-    address = parse(url)
-    client = Client(address)
+async def open_etcd(url: str, *, least_ttl_s: int = LEAST_TTL_S, call_s: float = CALL_S) -> EtcdStore:
+    """The store at the endpoints that `url` names. Raises as `open_store` does.
+
+    `least_ttl_s`: for tests of short leases; `call_s`: how long a call may take.
+    """
+    client = Client(parse(url), call_s)
     try:
         versions = Versions(client, least_ttl_s)
         await versions.look()

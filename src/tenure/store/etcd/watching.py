@@ -19,7 +19,7 @@ from typing import Any
 
 from tenure.errors import Compacted, StoreUnreachable
 from tenure.store.api import Batch
-from tenure.store.etcd.client import CALL_S, Client, Endpoint, Method
+from tenure.store.etcd.client import Client, Endpoint, Method
 from tenure.store.etcd.faults import Elsewhere, NewToken, fault, not_permitted
 from tenure.store.etcd.grpc_quietly import grpc
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
@@ -118,16 +118,16 @@ class _Stream:
         create = pb.WatchCreateRequest(key=first, range_end=end, start_revision=start, fragment=True)
         metadata, self._token = await self._client.metadata()
         self._call = self._endpoint.stream(WATCH)(metadata=metadata)
-        await self._within(CALL_S, lambda: self._call.write(pb.WatchRequest(create_request=create)))
+        await self._within(self._client.call_s, lambda: self._call.write(pb.WatchRequest(create_request=create)))
         response = await self.read()
         self._asking = asyncio.get_running_loop().create_task(_ask(self._call))
         return int(response.header.revision)
 
     async def read(self) -> Any:
         """What it says next. Raises Elsewhere, NewToken, Compacted, StoreDenied, StoreUnreachable when closed."""
-        response = await self._within(DEAD_AFTER_S if self._asking else CALL_S, lambda: self._call.read())
+        response = await self._within(DEAD_AFTER_S if self._asking else self._client.call_s, lambda: self._call.read())
         if response is grpc.aio.EOF:
-            await self._within(CALL_S, self._end)
+            await self._within(self._client.call_s, self._end)
             raise Elsewhere(f"{self._endpoint.name} ended the watch")
         if response.compact_revision:
             raise Compacted
