@@ -127,6 +127,7 @@ def test_the_greatest_term_of_each_office_is_known_across_boots(tmp_path: Path) 
     ledger = Ledger(tmp_path, "boot-1")
     for office, number in (("web/leader", 7), ("web/leader", 5), ("cron", 9)):
         ledger.note_term(office, number)
+    ledger.save_terms()
     assert Ledger(tmp_path, "boot-2").known_terms == {"web/leader": 7, "cron": 9}
     (tmp_path / "terms.json").write_bytes(b"{")
     assert Ledger(tmp_path, "boot-2").known_terms == {}

@@ -23,6 +23,8 @@ from tenure.office.records import Present, encode
 from tenure.office.restored import raise_to
 from tenure.store.api import Committed, Compare, Refused, Store, created_at, modified_at
 
+SAVE_TERMS_AFTER_S = 0.5
+
 _STOPPED = "the agent has stopped"
 _NEVER = 1 << 62
 """A mod revision that no key has: a commit that compares it reads, linearizably and at one revision."""
@@ -122,7 +124,9 @@ class Candidate:
         """The mirror shows this."""
         self.machine.may_end_early = self._store.traits.may_end_early
         self._feed(self.machine.saw(self._clock.now(), view))
-        self._ledger.note_term(self.keys.name, self.machine.picture.number())
+        if self._ledger.note_term(self.keys.name, self.machine.picture.number()):
+            # Not now: an election is what is under way.
+            asyncio.get_running_loop().call_later(SAVE_TERMS_AFTER_S, self._ledger.save_terms)
         if not self._said_went_back and (known := self.machine.store_went_back):
             self._said_went_back = True
             self._log(

@@ -138,6 +138,7 @@ class Desk:
                 await candidate.close()
             for session in self._sessions.values():
                 await session.close(revoke=hand_over and id(session) not in left)
+            self._ledger.save_terms()
             if hand_over and not left:
                 self._ledger.clear()
             self._candidates.clear()

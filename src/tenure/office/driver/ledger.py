@@ -58,6 +58,7 @@ class Ledger:
         self._known_path, self._known = folder / "terms.json", dict[str, int]()
         with contextlib.suppress(OSError, msgspec.MsgspecError):
             self._known = msgspec.json.decode(self._known_path.read_bytes(), type=dict[str, int])
+        self._unsaved_terms = False
         newest = self._newest()
         # A file that can't be read is as good as none: what it has saved ends with its leases.
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
@@ -73,10 +74,18 @@ class Ledger:
         """By office, the greatest number of a term that was known to any process on this folder, in whatever boot."""
         return self._known
 
-    def note_term(self, office: str, number: int) -> None:
-        """The office has had a term of this number. Not durable: it helps against a store that is put back, which takes its time."""
-        if number > self._known.get(office, 0):
-            self._known[office] = number
+    def note_term(self, office: str, number: int) -> bool:
+        """The office has had a term of this number. Whether `save_terms` must be called, some time soon."""
+        if number <= self._known.get(office, 0):
+            return False
+        self._known[office] = number
+        fresh, self._unsaved_terms = not self._unsaved_terms, True
+        return fresh
+
+    def save_terms(self) -> None:
+        """Not durable: it helps against a store that is put back, and that takes its time."""
+        if self._unsaved_terms:
+            self._unsaved_terms = False
             temporary = self._known_path.with_suffix(".new")
             with contextlib.suppress(OSError):
                 temporary.write_bytes(msgspec.json.encode(self._known))
