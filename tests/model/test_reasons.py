@@ -95,6 +95,20 @@ async def test_of_a_vacancy_it_says_what_it_waits_for(store: Store, layout: Layo
     assert "(the database moves), until `tenure resume web`" in (await said(store, layout))[0]
 
 
+async def test_of_a_unit_that_claims_nothing_in_a_store_that_was_put_back_it_says_so_and_what_to_do(
+    store: Store, layout: Layout, web: None
+) -> None:
+    await machine_up(store, layout, "m0")
+    await present(store, layout, W0)
+    (line,) = [
+        line
+        for line in await said(store, layout, web_0={"state": "watching", "store_went_back_behind_term": 900})
+        if line.startswith("web/0 doesn't lead")
+    ]
+    assert "knows of term 900" in line
+    assert "`tenure store raise-terms 10900`" in line
+
+
 def test_the_outage_formula_has_the_applications_own_numbers() -> None:
     assert outage_sentence(TIMING).startswith("The store may be silent for 20.37 s")
     assert outage_sentence(TIMING).endswith("= 60 x 0.999 - 30 - 8.57 - 1.00.")

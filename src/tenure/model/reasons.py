@@ -12,6 +12,7 @@ from tenure.model.view import ModelView
 from tenure.model.walltime import local_text
 from tenure.names import LEADER_OFFICE
 from tenure.office.records import Present, TermRecord, number_of
+from tenure.office.restored import raise_to
 from tenure.office.succession import place
 from tenure.office.timing import Timing
 from tenure.office.writes import read
@@ -146,6 +147,11 @@ def _why_not(
         return f"its agent, on {machine}, is away"
     if candidacy.get("state") == "cleaning up":
         return "something of its former term is left on its host"
+    if known := candidacy.get("store_went_back_behind_term"):
+        return (
+            f"its state folder knows of term {known}, which the store hasn't come to: it was put back to an older state, "
+            f"and would hand numbers out again. End all agents, then `tenure store raise-terms {raise_to(int(known))}`"
+        )
     if name not in application.candidates_for(office):
         return "it is no candidate yet: its agent is about to set it up, or it has no lease"
     line = _line(application, office)
