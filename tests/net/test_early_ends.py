@@ -41,7 +41,7 @@ def test_leases_that_a_stalled_leader_of_an_old_etcd_ends_early_make_two_leaders
         kept = world.desk.popen([*script, str(IN_FRONT), "5", *world.etcd.endpoints], output=subprocess.PIPE)
         assert kept.stdout.readline() == b"kept\n"
         wrong = after_an_early_end(world)
-        assert not wrong, f"with the wait there were two: {wrong}; logs in {world.folder}"
+        assert not wrong, f"with the wait there were two: {wrong}; logs in {world.kept_as}"
         for host in world.hosts:
             host.extra |= {"PYTHONPATH": str(Path(__file__).with_name("trusting"))}
             for name in ("agent", "hold"):

@@ -33,7 +33,7 @@ def world(shared_world: NetWorld) -> Iterator[NetWorld]:
     yield shared_world
     shared_world.calm()
     verdict = shared_world.judge()
-    assert not verdict, f"{verdict}; logs in {shared_world.folder}"
+    assert not verdict, f"{verdict}; logs in {shared_world.kept_as}"
     assert terms(shared_world.landed_lines()) > 0, "the witnesses have seen nothing"
 
 

@@ -128,7 +128,8 @@ class NetWorld:
     """Use it as a context manager: entered when a unit leads and a command runs. All is gone afterwards."""
 
     def __init__(self, version: str | None = None, *, extra: Mapping[str, str] | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="tenure-net-"))
+        _sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"tenure-net-{os.getpid()}-"))
         self.witness = Witness(self.folder / "seen", GUARANTEE_S)
         self.keep = False
         self.wall_clock = WallClock(self.folder)
@@ -178,7 +179,9 @@ class NetWorld:
         """Power off."""
         self.network.close()
         self.etcd.close()
-        if not self.keep:
+        if self.keep:
+            self.folder.rename(self.kept_as)
+        else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _deploy(self) -> None:
@@ -203,12 +206,17 @@ class NetWorld:
         assert done.returncode == 0, f"tenure {arguments}: {done.returncode} {done.stdout}{done.stderr}"
         return done.stdout
 
+    @property
+    def kept_as(self) -> Path:
+        """Where the logs are to be found when something was wrong."""
+        return self.folder.with_name(self.folder.name.replace("tenure-net-", "tenure-net-failed-"))
+
     # ---- what the witnesses see
 
     def until(self, condition: Callable[[], T], what: str, within_s: float = WITHIN_S) -> T:
         """As tests.waiting.until; when it fails, the folder with all logs stays, and is named."""
         try:
-            return until(condition, within_s=within_s, what=f"{what}; logs in {self.folder}")
+            return until(condition, within_s=within_s, what=f"{what}; logs in {self.kept_as}")
         except AssertionError:
             self.keep = True
             raise
@@ -308,3 +316,10 @@ class NetWorld:
         self.etcd.run_ctl("compaction", str(seen))
         for member in self.etcd.members:
             self.etcd.run_ctl("defrag", at=[member])
+
+
+def _sweep() -> None:
+    """Remove what test processes that were killed have left. All else of theirs went with them."""
+    for folder in Path(tempfile.gettempdir()).glob("tenure-net-[0-9]*"):
+        if not Path(f"/proc/{folder.name.split('-')[2]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)

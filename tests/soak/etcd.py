@@ -211,7 +211,7 @@ class Soak:
             f"with a holder {held / (over - began):.0%} of the time"
         )
         if verdict:
-            say(f"{verdict}; logs in {self.world.folder}")
+            say(f"{verdict}; logs in {self.world.kept_as}")
         return not verdict
 
 
