@@ -300,7 +300,8 @@ def test_after_kill_9_of_a_hold_its_command_is_gone_before_the_next_one_starts(h
     killed = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     until(lambda: len(witness.runs()) == 2)
     witness.check_never_two()
-    assert witness.runs()[1][0] - killed < 3.0e9 + 1.0e9
+    # On a host that does nothing else it is the lease and 0.3 s.
+    assert witness.runs()[1][0] - killed < 3.0e9 + 3.0e9
 
 
 @pytest.mark.slow
