@@ -16,10 +16,13 @@ from tenure.store.api import Item, Put, Store
 
 PREFIX = "/tenure/test/"
 HOLDER, LAST, TERMS = f"{PREFIX}office/holder", f"{PREFIX}office/last", f"{PREFIX}office/terms/"
+PAUSED = f"{PREFIX}office/paused"
 
 
 def keys_of(unit: str) -> OfficeKeys:
-    return OfficeKeys("web/leader", HOLDER, LAST, TERMS, f"{PREFIX}units/{unit}/info", f"{PREFIX}units/{unit}/present")
+    return OfficeKeys(
+        "web/leader", HOLDER, LAST, TERMS, f"{PREFIX}units/{unit}/info", f"{PREFIX}units/{unit}/present", PAUSED
+    )
 
 
 class SmallAgent:
@@ -98,5 +101,12 @@ class SmallAgent:
         }
         for unit, candidate in self.candidates.items():
             candidate.saw(
-                OfficeView(revision, items.get(HOLDER), items.get(LAST), items.get(keys_of(unit).unit_info), present)
+                OfficeView(
+                    revision,
+                    items.get(HOLDER),
+                    items.get(LAST),
+                    items.get(keys_of(unit).unit_info),
+                    present,
+                    items.get(PAUSED),
+                )
             )

@@ -12,8 +12,8 @@ import pytest
 
 from tenure.errors import BadInput, NotLeader
 from tenure.store import open_store
-from tenure.store.api import Delete, Store
-from tests.office.agents import HOLDER, LAST, PREFIX, TERMS, SmallAgent, keys_of
+from tenure.store.api import Committed, Delete, Put, Store
+from tests.office.agents import HOLDER, LAST, PAUSED, PREFIX, TERMS, SmallAgent, keys_of
 from tests.waiting import until_async
 
 Opener = Callable[[], Awaitable[Store]]
@@ -298,3 +298,30 @@ async def test_who_withdraws_as_it_starts_again_takes_its_forerunners_present_ke
     await until_async(lambda: "web/1" in first["web/0"].machine.picture.candidates)
     await first.stop()
     await again.stop()
+
+
+async def test_no_claim_lands_between_a_pause_and_its_end_however_close_they_come(
+    opened: Opener, tmp_path: Path
+) -> None:
+    store = await opened()
+    agents = [await SmallAgent(await opened(), tmp_path, f"m{number}").start(f"web/{number}") for number in range(4)]
+    candidates = [candidate for agent in agents for candidate in agent.candidates.values()]
+    pauses: list[tuple[int, int]] = []
+    for _ in range(12):
+        await until_async(lambda: any(candidate.term for candidate in candidates))
+        # The vacancy and the pause in a race: claims are under way when it lands.
+        holder = next(candidate for candidate in candidates if candidate.term)
+        _, begun = await asyncio.gather(holder.release(), store.commit([], [Put(PAUSED, b"{}")]))
+        assert isinstance(begun, Committed)
+        for candidate in candidates:
+            if candidate.term:
+                await candidate.release()
+        ended = await store.commit([], [Delete(PAUSED)])
+        assert isinstance(ended, Committed)
+        pauses.append((begun.revision, ended.revision))
+    await until_async(lambda: any(candidate.term for candidate in candidates))
+    began = [int(str(term["number"])) for term in await history(store)]
+    assert len(began) >= len(pauses)
+    assert [(term, pause) for term in began for pause in pauses if pause[0] < term < pause[1]] == []
+    for agent in agents:
+        await agent.stop()
