@@ -123,7 +123,7 @@ def test_failed_hooks_are_counted_and_a_second_agent_on_the_port_says_so(watched
         watched.folder / "m1",
         "--http",
         f"127.0.0.1:{watched.ports['m0']}",
-        code=2,
+        code=1,
     )
     assert "can't listen on" in taken
 

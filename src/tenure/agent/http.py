@@ -16,7 +16,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tenure.agent.host import Host
-from tenure.errors import BadInput
+from tenure.errors import BadInput, No
 from tenure.names import LEADER_OFFICE
 from tenure.office.driver import Answer, Candidate
 
@@ -62,14 +62,12 @@ class HttpServer:
         self._open: set[asyncio.Task[None]] = set()
 
     async def start(self, address: str) -> None:
-        """Listen. Raises BadInput where that can't be done."""
+        """Listen. Raises BadInput for what is no address, No where it can't be had now."""
         name, port = parse_address(address)
         try:
             self._server = await asyncio.start_server(self._connected, name or None, port, limit=HEAD_MAX)
         except OSError as error:
-            raise BadInput(
-                f"can't listen on {address}: {error.strerror or error}", hint="--http with another port"
-            ) from None
+            raise No(f"can't listen on {address}: {error.strerror or error}", hint="--http with another port") from None
         _log.info("answers /metrics and /leader/APP on %s", address)
 
     async def close(self) -> None:

@@ -1,8 +1,8 @@
 """tenure agent --machine NAME: speak for a machine, in the foreground, until SIGTERM.
 
 Logs to standard error, and as JSON lines to STATE/log/agent.log. Exits 0 once everything is handed over; 1 when the
-machine or the state folder has an agent already; 2; 3 when the store can't be reached or used; 128+n when a second
-signal ended it at once.
+machine or the state folder has an agent already, or --http's address can't be had; 2; 3 when the store can't be reached
+or used; 128+n when a second signal ended it at once.
 """
 
 from __future__ import annotations
