@@ -7,6 +7,8 @@ not answered may have happened: a write is then unsure, a read is asked again of
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tenure.errors import StoreUnreachable, StoreUnsure
@@ -57,6 +59,9 @@ class Client:
         self._token: str | None = None
         self._authenticating = asyncio.Lock()
         self._closed = False
+        self._under_way: set[Callable[[], object]] = set()
+        self.met: Callable[[Any], None] = lambda header: None
+        """Told the header of each answer that says what has become of keys, before anybody acts on it."""
 
     async def call(
         self, method: Method, request: Any, *, writes: bool = False, local: bool = False, size: int = 0
@@ -145,6 +150,15 @@ class Client:
         if self._token == token:
             self._token = None
 
+    @contextmanager
+    def under_way(self, end: Callable[[], object]) -> Iterator[None]:
+        """Have `close` call `end`: gRPC's own end of a channel leaves streams waiting for what never comes."""
+        self._under_way.add(end)
+        try:
+            yield
+        finally:
+            self._under_way.discard(end)
+
     def closed(self, writes: bool) -> StoreUnreachable | StoreUnsure:
         """What a call finds that was under way as the store was closed."""
         return (StoreUnsure if writes else StoreUnreachable)(f"{self.address.url} was closed")
@@ -162,6 +176,8 @@ class Client:
     async def close(self) -> None:
         """End all calls and connections."""
         self._closed = True
+        for end in list(self._under_way):
+            end()
         for endpoint in self.endpoints:
             await endpoint.channel.close()
         await _streams_end()
@@ -172,7 +188,9 @@ class Client:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            return await endpoint.unary(method)(request, timeout=timeout_s, metadata=metadata)
+            call = endpoint.unary(method)(request, timeout=timeout_s, metadata=metadata)
+            with self.under_way(call.cancel):
+                return await call
         except grpc.aio.AioRpcError as error:
             if self._closed:
                 raise self.closed(writes) from None

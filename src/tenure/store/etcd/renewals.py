@@ -94,11 +94,14 @@ class Renewals:
         silent = Elsewhere(f"{stream.endpoint.name} did not answer in time")
         broken = Elsewhere(f"{stream.endpoint.name}: the connection broke")
         try:
-            async with asyncio.timeout(within_s):
-                async with stream.writing:
-                    await stream.call.write(pb.LeaseKeepAliveRequest(ID=lease))
-                return await answered
+            async with asyncio.timeout(within_s) as limit:
+                with self._client.under_way(lambda: limit.reschedule(0)):
+                    async with stream.writing:
+                        await stream.call.write(pb.LeaseKeepAliveRequest(ID=lease))
+                    return await answered
         except TimeoutError:
+            if self._client.is_closed:
+                raise self._client.closed(True) from None
             self._client.suspect(stream.endpoint)
             self._void(stream, silent)
             raise silent from None

@@ -86,7 +86,7 @@ class EtcdStore:
         """One transaction. Raises StoreUnsure, StoreUnreachable, StoreBroken, BadInput, LeaseLost; unsure too when cancelled."""
         check_transaction(when, then, otherwise)
         response = await self._client.call(TXN, translation.transaction(when, then, otherwise), writes=True)
-        self._versions.met(response.header)
+        self._client.met(response.header)
         return translation.outcome(response, when)
 
     async def watch(self, prefix: str, after: int) -> AsyncIterator[Batch]:
@@ -153,7 +153,7 @@ class EtcdStore:
                 items[kv.key.decode()] = translation.item(kv)
                 size += len(kv.key) + len(kv.value)
             if not response.more:
-                self._versions.met(header)
+                self._client.met(header)
                 return Snapshot(revision, items, translation.witness(header))
             start = response.kvs[-1].key + b"\0"
             limit = max(1, min(PAGE_MOST, 16 * limit, len(response.kvs) * PAGE_BYTES // (size + 1)))

@@ -1,18 +1,15 @@
-"""What an etcd's versions mean for leases, kept up to date while the store is open."""
+"""Whether an etcd's leases can be trusted now: what its members' versions are, and how long ago its leader has changed."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from tenure.errors import LeaseLost, StoreDenied, StoreUnreachable, TenureError
+from tenure.errors import LeaseLost, StoreUnreachable, TenureError
 from tenure.store.api import Traits
 from tenure.store.checks import WRITES_MAX
-from tenure.store.etcd.client import Client, Method
+from tenure.store.etcd.client import Client
 from tenure.store.etcd.members import Member, keeps_leases, members
-from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
-
-LEASE_LEASES = Method("/etcdserverpb.Lease/LeaseLeases", pb.LeaseLeasesRequest, pb.LeaseLeasesResponse)
 
 LEAST_TTL_S = 5
 """Five of etcd's default election time-outs: a change of its leader must leave most of a lease standing."""
@@ -20,10 +17,10 @@ LEAST_TTL_S = 5
 MOST_TTL_S = 300
 """etcd check-points what is left of longer leases, and so may shorten them."""
 
-LEASES_TRUSTED = 16
-"""Up to so many leases in an etcd, a stalled former leader that looks before it ends any ends none: it looks once for all
-that are due, and what it sends first, 16 at a time (maxPendingRevokes), is lost with its leadership. What it sends
-thereafter goes to the new leader, which carries it out, whoever has renewed the lease."""
+SETTLES_S = 15.0
+"""From the answer of a member that was silent, or of any after a change of etcd's leader, until leases are trusted again. A
+former leader that wakes proposes the ends of what it takes for due within half a second, gives each up after 7 s, and what is
+proposed by then is passed on to the new leader, who carries it out."""
 
 OPEN_S = 0.25
 """How long whoever opens a store waits for its members to say their versions; the silent ones are asked again thereafter."""
@@ -32,33 +29,34 @@ LOOK_S = 3.0
 """How long they are waited for thereafter."""
 
 LOOK_EVERY_S = 60.0
-"""How often the leases are counted, and a member that could not be asked is asked again."""
+"""How often the members are asked again."""
 
 
 class Versions:
-    """The traits, by the oldest version among all members and the most leases that were ever seen.
+    """The traits, kept up to date while the store is open.
 
-    A member that can't be asked counts as an old one, leases that can't be counted as many.
+    Only a former leader of etcd's ends leases early. So they are trusted while every member is of a version that looks
+    before it ends one, and has answered twice, `SETTLES_S` apart, with no change of leaders since the first. Every
+    answer tells of a change: also the one that says that a key is gone.
     """
 
     def __init__(self, client: Client, least_ttl_s: int) -> None:
         self._client = client
         self._least_ttl_s = least_ttl_s
-        self._keeps_leases = False
-        self._all_known = False
-        self._counted = False
-        self._many_leases = False
+        self._all_well = False
+        """Every member has answered the last look, and is of such a version."""
+        self._settled = False
         self._raft_term = 0
         self._looking: asyncio.Task[None] | None = None
 
     @property
     def traits(self) -> Traits:
-        """As of the last look."""
+        """As of now."""
         return Traits(
             name="etcd",
             least_ttl_s=self._least_ttl_s,
             most_ttl_s=MOST_TTL_S,
-            may_end_early=self._many_leases or not (self._counted and self._keeps_leases),
+            may_end_early=not self._settled,
             confirm_renewals=True,
             max_writes=WRITES_MAX,
         )
@@ -73,49 +71,42 @@ class Versions:
                 hint="more than half of its members must run and reach each other",
             )
         self._take(found)
-        await self._count()
-        self._looking = asyncio.get_running_loop().create_task(self._go_on(at_once=not self._all_known))
+        self._client.met = self.met
+        self._go_on()
 
     def met(self, header: Any) -> None:
-        """An answer came. With a new leader, which may be a new member of another version, all are asked again."""
-        if header.raft_term > self._raft_term and self._looking is not None:
+        """An answer came. With a new leader nothing is trusted until all have been quiet for a while."""
+        if header.raft_term > self._raft_term:
             self._raft_term = header.raft_term
-            self._all_known = False
-            self._looking.cancel()
-            self._looking = asyncio.get_running_loop().create_task(self._go_on(at_once=True))
+            self._settled = self._all_well = False
+            self._go_on()
 
     async def close(self) -> None:
         """Stop looking."""
+        self._client.met = lambda header: None
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
 
-    async def _go_on(self, *, at_once: bool = False) -> None:
-        while True:
-            if not at_once:
-                await asyncio.sleep(LOOK_EVERY_S)
-            at_once = False
-            if not self._all_known:
-                try:
-                    self._take(await members(self._client, patience_s=LOOK_S))
-                except (TenureError, LeaseLost):
-                    self._keeps_leases = False
-            await self._count()
+    def _go_on(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        self._looking = asyncio.get_running_loop().create_task(self._look_again())
 
-    async def _count(self) -> None:
-        # What was seen once counts for good: the leases that are ended early are no longer there to be counted.
-        if not self._many_leases:
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S if self._settled else SETTLES_S)
+            was_well = self._all_well
             try:
-                answer = await self._client.call(LEASE_LEASES, pb.LeaseLeasesRequest(), local=True)
-            except StoreDenied:
-                self._many_leases = True
+                self._take(await members(self._client, patience_s=LOOK_S))
             except (TenureError, LeaseLost):
-                self._counted = False
-            else:
-                self._counted = True
-                self._many_leases = len(answer.leases) > LEASES_TRUSTED
+                self._all_well = False
+            self._settled = was_well and self._all_well
 
     def _take(self, found: list[Member]) -> None:
-        self._keeps_leases = all(keeps_leases(one.version) for one in found)
-        self._all_known = all(one.version is not None for one in found)
-        self._raft_term = max([self._raft_term, *(one.raft_term for one in found)])
+        self._all_well = all(keeps_leases(one.version) for one in found)
+        newest = max((one.raft_term for one in found), default=0)
+        if newest > self._raft_term:
+            # Whatever has answered before it was before the change.
+            self._all_well = self._all_well and not self._raft_term
+            self._raft_term = newest

@@ -129,6 +129,7 @@ class _Stream:
         if response is grpc.aio.EOF:
             await self._within(self._client.call_s, self._end)
             raise Elsewhere(f"{self._endpoint.name} ended the watch")
+        self._client.met(response.header)
         if response.compact_revision:
             raise Compacted
         if response.canceled:
@@ -152,9 +153,12 @@ class _Stream:
 
     async def _within(self, limit_s: float, step: Any) -> Any:
         try:
-            async with asyncio.timeout(limit_s):
-                return await step()
+            async with asyncio.timeout(limit_s) as limit:
+                with self._client.under_way(lambda: limit.reschedule(0)):
+                    return await step()
         except TimeoutError:
+            if self._client.is_closed:
+                raise self._client.closed(False) from None
             # A server that takes a watch with a token that it doesn't know may say nothing at all.
             self._client.forget_token(self._token)
             raise Elsewhere(f"{self._endpoint.name} says nothing") from None
