@@ -66,5 +66,6 @@ def check_office(name: str) -> str:
 
 def _check_plain(kind: str, name: str) -> str:
     if not _PLAIN.fullmatch(name) or len(name) > _LONGEST:
-        raise BadInput(f'"{name}" is not a {kind}\'s name', hint="letters, digits, dot, hyphen and underscore")
+        a = "an" if kind == "office" else "a"
+        raise BadInput(f'"{name}" is not {a} {kind}\'s name', hint="letters, digits, dot, hyphen and underscore")
     return name

@@ -80,7 +80,7 @@ singletons:
         ("singletons:\n  a:\n    command: x\n  a:\n    command: y", 4, '"a" is there twice', None),
         ("singletons:\n  a: {command: x}\n  b:\n    command: x\n    office: a", 5, 'the same office as "a"', "an office"),
         ("singletons:\n  leader:\n    command: x", 2, '"leader" is the office', "another name"),
-        ("singletons:\n  a/b:\n    command: x", 2, '"a/b" is not a office', "letters"),
+        ("singletons:\n  a/b:\n    command: x", 2, '"a/b" is not an office', "letters"),
         ("singletons:\n  a:\n    office: b", 2, '"command" is missing', None),
         ("singletons:\n  a:\n    command: 'it''s'", 3, "No closing quotation", None),
         ("singletons:\n  a:\n    command: []", 3, "must be a command", "sh -c"),
