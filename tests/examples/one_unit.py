@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import yaml
 from tests.agent.world import World, alive
 from tests.waiting import until
 
-LEASE_S = 4
+LEASE_S = 6
 
 HANGS = '[ "$(config-get hang)" != "$JUJU_UNIT_NAME" ] || exec sleep 1000'
 """A hook that never ends on the unit that the option names."""
@@ -81,9 +82,16 @@ class Service:
             f"command={command}",
         )
         world.tenure("wait", "web", "--for", "idle", "--timeout", "30s")
-        self.leader = "m" + world.tenure("leader", "web").strip()[-1]
+        self.leader = until(self._leader_that_runs_it, within_s=30, what="the process to run")
         self.minion = "m1" if self.leader == "m0" else "m0"
-        until(lambda: self.running(self.leader), what="the process to run")
+
+    def _leader_that_runs_it(self) -> str | None:
+        """On a host with too much to do a term may end before anybody wants it to: then it is another unit."""
+        said = self.world.tenure("status", "--format", "json")
+        units = json.loads(said)["applications"]["web"]["units"]
+        return next(
+            (f"m{unit[-1]}" for unit in units if units[unit].get("leader") and self.running(f"m{unit[-1]}")), None
+        )
 
     def unit(self, machine: str) -> str:
         return f"web/{machine[1]}"
