@@ -104,18 +104,34 @@ async def sure_answer(standing: Standing, for_s: float | None) -> Answer:
 async def held(standing: Standing, times: Times, mirror: Mirror, patience: Patience) -> AsyncIterator[int]:
     """The next term as a scope, waited for with `patience`; the mirror shows no older picture than its beginning.
 
-    Raises NotLeader as `Candidate.scope`, TimedOut.
+    Raises NotLeader as `Candidate.scope`, TimedOut, StoreReplaced.
     """
     candidate = standing.candidate
     if candidate.term is None:
         try:
-            await times.by(patience.limit, candidate.until(lambda: candidate.term is not None))
+            await times.by(patience.limit, _elected(candidate, mirror))
         except TimeoutError:
             raise patience.over(candidate.keys.name) from None
     async with candidate.scope() as term:
         # A holder that decided by what it saw before its term could undo what its forerunner did last.
         await mirror.wait_until(lambda snapshot: snapshot.revision >= term)
         yield term
+
+
+async def _elected(candidate: Candidate, mirror: Mirror) -> None:
+    """Return once there is a term. Raises StoreReplaced: then there will be none."""
+    waits = {
+        asyncio.ensure_future(candidate.until(lambda: candidate.term is not None)),
+        asyncio.ensure_future(mirror.lost()),
+    }
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in waits:
+            task.cancel()
+        await asyncio.wait(waits)
 
 
 async def wait_for(task: asyncio.Task[None]) -> None:

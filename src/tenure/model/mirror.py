@@ -103,6 +103,12 @@ class Mirror:
                     return snapshot
         raise StoreUnreachable("the mirror was closed while something was awaited of it")
 
+    async def lost(self) -> None:
+        """Never return. Raises StoreReplaced once the mirror has ended by itself: for whoever waits for what it doesn't show."""
+        while self.failure is None:
+            await self._news.wait()
+        raise self.failure
+
     async def _newer(self, revision: int) -> MirrorSnapshot | None:
         while self.current.revision <= revision:
             if self.failure is not None:
