@@ -82,7 +82,9 @@ class Service:
             f"command={command}",
         )
         world.tenure("wait", "web", "--for", "idle", "--timeout", "30s")
-        self.leader = until(self._leader_that_runs_it, within_s=30, what="the process to run")
+        leader = until(self._leader_that_runs_it, within_s=30, what="the process to run")
+        assert leader is not None
+        self.leader = leader
         self.minion = "m1" if self.leader == "m0" else "m0"
 
     def _leader_that_runs_it(self) -> str | None:
