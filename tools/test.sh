@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every test: quick ones, slow ones (a file in one process, for what its tests share), both in two processes, then the quick ones on each other supported Python.
+# Runs every test: quick ones, slow ones (those that share a network in one of them), both in two processes, then the quick ones on each other supported Python.
 # usage: test.sh VENV [PYTEST ARGUMENT...]    exits non-zero when any part failed, having run them all
 set -u
 cd "$(dirname "$0")/.."
@@ -21,7 +21,7 @@ sh tools/network.sh
 sh tools/etcd.sh "$venv/etcd" || echo "no etcd: the tests that need one are skipped"
 ran=$("$venv/bin/python" -c 'import platform; print(platform.python_version())')
 part "quick tests, Python $ran" "$venv/bin/python" -m pytest -q -n 2 -m "not slow" "$@"
-part "slow tests, Python $ran" "$venv/bin/python" -m pytest -q -n 2 --dist loadfile -m slow --timeout 600 --durations 15 "$@"
+part "slow tests, Python $ran" "$venv/bin/python" -m pytest -q -n 2 --dist loadgroup -m slow --timeout 600 --durations 15 "$@"
 
 for other in $(sh tools/pythons.sh "$venv/bin/python"); do
     version=$("$other" -c 'import platform; print(platform.python_version())')

@@ -11,7 +11,6 @@ from tenure.store.api import DeletePrefix, Grant, Renewal, Store
 from tenure.store.etcd.client import Method
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.store import EtcdStore, open_etcd
-from tenure.store.etcd.versions import LEASE_LEASES
 from tests.etcd import EtcdCluster, newest
 from tests.waiting import until_async
 
@@ -34,6 +33,9 @@ def clusters() -> Iterator[dict[str, EtcdCluster]]:
     finally:
         for cluster in running.values():
             cluster.close()
+
+
+LEASE_LEASES = Method("/etcdserverpb.Lease/LeaseLeases", pb.LeaseLeasesRequest, pb.LeaseLeasesResponse)
 
 
 class EtcdEngine:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tenure.errors import StoreUnreachable
+from tenure.store.api import Put
 from tenure.store.etcd.members import keeps_leases, members
 from tenure.store.etcd.store import open_etcd
-from tenure.store.etcd.versions import LEASES_TRUSTED
 from tests.etcd import EtcdCluster, newest, versions
+from tests.waiting import until_async
 
 
 @pytest.mark.parametrize(
@@ -34,30 +37,42 @@ def test_versions_with_and_without_the_look_before_a_lease_is_ended(version: str
     assert keeps_leases(version) is keeps
 
 
+SETTLES_S = 0.3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("version", versions() or [""])
-async def test_each_version_that_is_here_is_told_by_its_members(version: str) -> None:
+async def test_leases_are_trusted_once_each_member_has_told_its_version_twice(version: str) -> None:
     with EtcdCluster(version or newest()) as etcd:
-        store = await open_etcd(etcd.url)
-        traits = store.traits
+        store = await open_etcd(etcd.url, settles_s=SETTLES_S)
+        assert store.traits.may_end_early, "a former leader may have woken a moment ago"
         (member,) = await members(store.client)
+        assert (member.version, member.leads, member.says) == (etcd.version, True, "")
+        if keeps_leases(etcd.version):
+            await until_async(lambda: not store.traits.may_end_early, what="trusted")
+        else:
+            await asyncio.sleep(4 * SETTLES_S)
+            assert store.traits.may_end_early
+        traits = store.traits
+        assert (traits.confirm_renewals, traits.least_ttl_s, traits.most_ttl_s) == (True, 5, 300)
         await store.close()
-    assert (member.version, member.leads, member.says) == (etcd.version, True, "")
-    assert traits.may_end_early is not keeps_leases(etcd.version)
-    assert (traits.confirm_renewals, traits.least_ttl_s, traits.most_ttl_s) == (True, 5, 300)
 
 
 @pytest.mark.slow
 async def test_a_member_that_cannot_be_asked_counts_as_an_old_one() -> None:
     with EtcdCluster(newest(), members=3) as etcd:
         etcd.members[2].kill()
-        store = await open_etcd(etcd.url)
+        store = await open_etcd(etcd.url, settles_s=SETTLES_S)
         found = {member.name: member for member in await members(store.client)}
-        assert store.traits.may_end_early
         assert found["etcd2"].version is None
         assert "refused" in found["etcd2"].says
         assert [found[name].version for name in ("etcd0", "etcd1")] == [etcd.version] * 2
+        await asyncio.sleep(4 * SETTLES_S)
+        assert store.traits.may_end_early
+        etcd.restart(etcd.members[2])
+        await until_async(lambda: not store.traits.may_end_early, what="trusted once it is back")
         await store.close()
+        etcd.members[2].kill()
         etcd.members[1].kill()
         with pytest.raises(StoreUnreachable, match="quorum"):
             while True:  # until the one that is left has noticed
@@ -65,15 +80,28 @@ async def test_a_member_that_cannot_be_asked_counts_as_an_old_one() -> None:
 
 
 @pytest.mark.slow
-async def test_more_leases_than_are_ended_in_one_go_are_not_trusted() -> None:
-    with EtcdCluster(newest()) as etcd:
-        store = await open_etcd(etcd.url)
-        leases = [(await store.grant(60)).lease for _ in range(LEASES_TRUSTED + 1)]
-        other = await open_etcd(etcd.url)
-        assert not store.traits.may_end_early
-        assert other.traits.may_end_early
-        await store.revoke(leases[0])
-        third = await open_etcd(etcd.url)
-        assert not third.traits.may_end_early
-        for one in (store, other, third):
-            await one.close()
+@pytest.mark.parametrize("reader", ["a watch", "a commit"])
+async def test_the_first_answer_under_a_new_leader_ends_the_trust_before_anybody_acts_on_it(reader: str) -> None:
+    with EtcdCluster(newest(), members=3) as etcd:
+        leader = etcd.leader()
+        others = [member for member in etcd.members if member is not leader]
+        store = await open_etcd(f"etcd://{','.join(one.endpoint for one in others)}/", settles_s=SETTLES_S)
+        await until_async(lambda: not store.traits.may_end_early, what="trusted")
+        watch = store.watch("/a", (await store.read("/")).revision)
+        seen = asyncio.ensure_future(anext(watch))
+        leader.stop()
+        etcd_leads_again = until_async(lambda: etcd.run_ctl("put", "/a", "", at=others).returncode == 0, within_s=20)
+        if reader == "a watch":
+            await etcd_leads_again
+            await asyncio.wait_for(seen, 10)
+        else:
+            seen.cancel()
+            await etcd_leads_again
+            await store.commit([], [Put("/b", b"")])
+        assert store.traits.may_end_early
+        await asyncio.sleep(4 * SETTLES_S)
+        assert store.traits.may_end_early, "the former leader has not been heard of"
+        leader.go_on()
+        await until_async(lambda: not store.traits.may_end_early, what="trusted", within_s=30)
+        await watch.aclose()  # type: ignore[attr-defined]
+        await store.close()

@@ -46,15 +46,8 @@ async def _latency(store: Store, layout: Layout) -> Finding:
 
 def _leases(store: Store) -> Finding:
     traits = store.traits
-    lengths = f"leases of {traits.least_ttl_s} s to {traits.most_ttl_s} s"
-    if not traits.may_end_early:
-        return Finding("leases", "ok", f"{traits.name}: {lengths}, none ends before its time")
-    return Finding(
-        "leases",
-        "warning",
-        f"{traits.name}: {lengths}; one may end before its time when a member stalls",
-        "safe, but slow: after a crash the next holder waits out the former term's whole lease; `versions` says why",
-    )
+    says = f"{traits.name}: leases of {traits.least_ttl_s} s to {traits.most_ttl_s} s"
+    return Finding("leases", "ok", says if traits.confirm_renewals else f"{says}, none ends before its time")
 
 
 def sqlite(url: str) -> list[Finding]:

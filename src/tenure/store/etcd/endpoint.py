@@ -24,6 +24,7 @@ _OPTIONS = [
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
+    ("grpc.service_config_disable_resolution", 1),  # a name is looked up for its address, not for advice on retries
 ]
 
 

@@ -14,7 +14,7 @@ from tenure.store.etcd.client import CALL_S, Client, Method
 from tenure.store.etcd.faults import Forgotten, Silent, ToCome
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
 from tenure.store.etcd.renewals import Renewals
-from tenure.store.etcd.versions import LEAST_TTL_S, Versions
+from tenure.store.etcd.versions import LEAST_TTL_S, SETTLES_S, Versions
 
 RANGE = Method("/etcdserverpb.KV/Range", pb.RangeRequest, pb.RangeResponse)
 TXN = Method("/etcdserverpb.KV/Txn", pb.TxnRequest, pb.TxnResponse)
@@ -32,14 +32,16 @@ READINGS_MOST = 5
 """How often a reading begins anew whose revision was compacted away before its last page."""
 
 
-async def open_etcd(url: str, *, least_ttl_s: int = LEAST_TTL_S, call_s: float = CALL_S) -> EtcdStore:
+async def open_etcd(
+    url: str, *, least_ttl_s: int = LEAST_TTL_S, call_s: float = CALL_S, settles_s: float = SETTLES_S
+) -> EtcdStore:
     """The store at the endpoints that `url` names. Raises as `open_store` does.
 
-    `least_ttl_s`: for tests of short leases; `call_s`: how long a call may take.
+    `least_ttl_s`, `settles_s`: for tests of short leases and soon trusted ones; `call_s`: how long a call may take.
     """
     client = Client(parse(url), call_s)
     try:
-        versions = Versions(client, least_ttl_s)
+        versions = Versions(client, least_ttl_s, settles_s)
         await versions.look()
         return EtcdStore(client, versions)
     except BaseException:

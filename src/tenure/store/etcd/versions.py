@@ -40,9 +40,10 @@ class Versions:
     answer tells of a change: also the one that says that a key is gone.
     """
 
-    def __init__(self, client: Client, least_ttl_s: int) -> None:
+    def __init__(self, client: Client, least_ttl_s: int, settles_s: float) -> None:
         self._client = client
         self._least_ttl_s = least_ttl_s
+        self._settles_s = settles_s
         self._all_well = False
         """Every member has answered the last look, and is of such a version."""
         self._settled = False
@@ -95,7 +96,7 @@ class Versions:
 
     async def _look_again(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S if self._settled else SETTLES_S)
+            await asyncio.sleep(LOOK_EVERY_S if self._settled else self._settles_s)
             was_well = self._all_well
             try:
                 self._take(await members(self._client, patience_s=LOOK_S))
