@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from tenure.errors import StoreUnreachable
 from tenure.store.api import Put
-from tenure.store.etcd.members import keeps_leases, members
+from tenure.store.etcd.members import Member, keeps_leases, members
 from tenure.store.etcd.store import open_etcd
 from tests.etcd import EtcdCluster, newest, versions
 from tests.waiting import until_async
@@ -39,10 +41,31 @@ def test_versions_with_and_without_the_look_before_a_lease_is_ended(version: str
 
 SETTLES_S = 0.3
 
+Looks = Callable[[int], Awaitable[None]]
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    """Waits for so many more looks at the members."""
+    done = 0
+
+    async def counted(*arguments: Any, **options: Any) -> list[Member]:
+        nonlocal done
+        found = await members(*arguments, **options)
+        done += 1
+        return found
+
+    async def wait(count: int) -> None:
+        wanted = done + count
+        await until_async(lambda: done >= wanted, what=f"{count} looks", within_s=30)
+
+    monkeypatch.setattr("tenure.store.etcd.versions.members", counted)
+    return wait
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", versions() or [""])
-async def test_leases_are_trusted_once_each_member_has_told_its_version_twice(version: str) -> None:
+async def test_leases_are_trusted_once_each_member_has_told_its_version_twice(version: str, looks: Looks) -> None:
     with EtcdCluster(version or newest()) as etcd:
         store = await open_etcd(etcd.url, settles_s=SETTLES_S)
         assert store.traits.may_end_early, "a former leader may have woken a moment ago"
@@ -51,7 +74,7 @@ async def test_leases_are_trusted_once_each_member_has_told_its_version_twice(ve
         if keeps_leases(etcd.version):
             await until_async(lambda: not store.traits.may_end_early, what="trusted")
         else:
-            await asyncio.sleep(4 * SETTLES_S)
+            await looks(4)
             assert store.traits.may_end_early
         traits = store.traits
         assert (traits.confirm_renewals, traits.least_ttl_s, traits.most_ttl_s) == (True, 5, 300)
@@ -59,7 +82,7 @@ async def test_leases_are_trusted_once_each_member_has_told_its_version_twice(ve
 
 
 @pytest.mark.slow
-async def test_a_member_that_cannot_be_asked_counts_as_an_old_one() -> None:
+async def test_a_member_that_cannot_be_asked_counts_as_an_old_one(looks: Looks) -> None:
     with EtcdCluster(newest(), members=3) as etcd:
         etcd.members[2].kill()
         store = await open_etcd(etcd.url, settles_s=SETTLES_S)
@@ -67,7 +90,7 @@ async def test_a_member_that_cannot_be_asked_counts_as_an_old_one() -> None:
         assert found["etcd2"].version is None
         assert "refused" in found["etcd2"].says
         assert [found[name].version for name in ("etcd0", "etcd1")] == [etcd.version] * 2
-        await asyncio.sleep(4 * SETTLES_S)
+        await looks(4)
         assert store.traits.may_end_early
         etcd.restart(etcd.members[2])
         await until_async(lambda: not store.traits.may_end_early, what="trusted once it is back")
@@ -81,7 +104,9 @@ async def test_a_member_that_cannot_be_asked_counts_as_an_old_one() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", ["a watch", "a commit"])
-async def test_the_first_answer_under_a_new_leader_ends_the_trust_before_anybody_acts_on_it(reader: str) -> None:
+async def test_the_first_answer_under_a_new_leader_ends_the_trust_before_anybody_acts_on_it(
+    reader: str, looks: Looks
+) -> None:
     with EtcdCluster(newest(), members=3) as etcd:
         leader = etcd.leader()
         others = [member for member in etcd.members if member is not leader]
@@ -99,7 +124,7 @@ async def test_the_first_answer_under_a_new_leader_ends_the_trust_before_anybody
             await etcd_leads_again
             await store.commit([], [Put("/b", b"")])
         assert store.traits.may_end_early
-        await asyncio.sleep(4 * SETTLES_S)
+        await looks(4)
         assert store.traits.may_end_early, "the former leader has not been heard of"
         leader.go_on()
         await until_async(lambda: not store.traits.may_end_early, what="trusted", within_s=30)
