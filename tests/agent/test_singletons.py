@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -250,6 +251,26 @@ def test_an_agent_that_is_back_within_its_lease_finds_it_running_and_goes_on_unt
     assert guards(charm) == [guard]
     assert charm.runs() == [(term, unit, pid)]
     assert (charm.status()["term"], charm.status()["restarts"]) == (term, 0)
+
+
+@pytest.mark.parametrize("left", ["an older note", "nothing"])
+def test_it_is_found_again_whatever_has_become_of_what_was_written_of_it(world: World, left: str) -> None:
+    charm = Charm(world).deploy()
+    term, unit, pid = charm.run()
+    machine = machine_of(unit)
+    (guard,) = guards(charm)
+    files = world.folder / machine / "agents" / f"unit-{unit.replace('/', '-')}" / "singletons"
+    world.kill(machine)
+    if left == "nothing":
+        shutil.rmtree(files)
+    else:
+        note = json.loads((files / "counter" / "guard").read_text())
+        (files / "counter" / "guard").write_text(json.dumps(note | {"term": note["term"] - 1}))
+    world.start(machine)
+    world.event(machine, event="elected", office="web/counter", number=2)
+    until(lambda: charm.status()["state"] == "running")
+    assert guards(charm) == [guard]
+    assert charm.runs() == [(term, unit, pid)]
 
 
 def next_look_s(guard: int) -> float:

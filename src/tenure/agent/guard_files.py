@@ -57,16 +57,20 @@ class GuardFiles:
         self.verdict.unlink(missing_ok=True)
 
     def note(self, term: int, context_id: str, *, begun: bool, runs: int = 0, rests: str = "") -> None:
-        """Write it down.
-
-        It must outlive the agent, not the host. Where it can't be written, a successor runs leader-deposed once too
-        often, or finds no guard and leaves the term to its lease.
-        """
+        """Write it down. It must outlive the agent, not the host. Raises OSError: then no guard may be started."""
         note = Note(boot_id=self._host.boot_id, term=term, context_id=context_id, begun=begun, runs=runs, rests=rests)
+        beside = self.folder / "guard.new"
+        beside.write_bytes(msgspec.json.encode(note))
+        beside.replace(self.folder / "guard")
+
+    def note_more(self, term: int, context_id: str, *, runs: int = 0, rests: str = "") -> None:
+        """Write down how far the term of a guard that is there has come.
+
+        Where it can't be written, a successor finds the guard all the same; it may run leader-deposed, or what is done, once
+        too often.
+        """
         with contextlib.suppress(OSError):
-            beside = self.folder / "guard.new"
-            beside.write_bytes(msgspec.json.encode(note))
-            beside.replace(self.folder / "guard")
+            self.note(term, context_id, begun=True, runs=runs, rests=rests)
 
     def read(self) -> Note | None:
         """What a forerunner has written in this boot."""
@@ -77,13 +81,18 @@ class GuardFiles:
         return note if note.boot_id == self._host.boot_id else None
 
     def take_up(self, duty: Duty, note: Note | None) -> tuple[int, bool]:
-        """Look for the guard of a forerunner's term: the term, 0 where nothing of one is left; and whether its guard is dead."""
+        """Look for the guard of a forerunner's term: the term, 0 where nothing of one is left; and whether its guard is dead.
+
+        A guard that is there is found whatever is written down of it.
+        """
+        if found := duty.find(note.term if note is not None else 0, str(self.socket)):
+            return found, False
         if note is None:
             return 0, False
         if self._said() == f"term {note.term} is gone" or not note.begun:
             duty.gone(note.term)
             return 0, False
-        return note.term, not duty.find(note.term, str(self.socket))
+        return note.term, True
 
     def _said(self) -> str:
         try:

@@ -99,7 +99,7 @@ class UnitGuard:
 
     def may_begin(self, term: int) -> None:
         """The term has begun: from now on its end is told."""
-        self._files.note(term, self._context_id, begun=True)
+        self._files.note_more(term, self._context_id)
         self._duty.run(term)
 
     def work_ended(self, term: int, status: int) -> bool:

@@ -29,6 +29,8 @@ class Client:
         self._heard, self._lost = heard, lost
         self._link: socket.socket | None = None
         self.pid = 0
+        self.term = 0
+        """Of a guard that was found: the term that it guards, as it was told itself; 0: that can't be read."""
 
     def start(
         self,
@@ -63,7 +65,7 @@ class Client:
         self._attach(ours)
 
     def find(self, path: str) -> bool:
-        """Speak to a guard that a former process of ours has started. False: none listens there."""
+        """Speak to a guard that a former process of ours has started, of the term `term`. False: none listens there."""
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             link.connect(path)
@@ -72,6 +74,7 @@ class Client:
             return False
         peer = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         self.pid = int.from_bytes(peer[:4], sys.byteorder)
+        self.term = _term_of(self.pid)
         self._attach(link)
         return True
 
@@ -136,6 +139,15 @@ class Client:
         else:
             self.close()
             self._lost()
+
+
+def _term_of(pid: int) -> int:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return 0
+    said = [word.removeprefix(b"term=") for word in words if word.startswith(b"term=")]
+    return int(said[0]) if said and said[0].isdigit() else 0
 
 
 def instant(text: str) -> Instant:

@@ -85,6 +85,8 @@ class Duty:
         self._owner = owner
         self._guarded: _Guarded | None = None
         self._next: tuple[int, Instant] | None = None
+        self._in_vain = 0
+        """The term for which no guard could be started: it ends, and is not tried again."""
         self._over = 0
         """The term whose guard is gone, and all that it guarded: it is never guarded again."""
         self._candidate: Candidate | None = None
@@ -95,15 +97,20 @@ class Duty:
         """The candidate whose terms these are."""
         self._candidate = candidate
 
-    def find(self, term: int, path: str) -> bool:
-        """Take up the guard of a term that a forerunner of this process began. False: it is gone."""
-        guarded = self._guarded = self._new(term, second=False)
+    def find(self, term: int, path: str) -> int:
+        """Take up the guard that a forerunner of this process began: the term that it guards, 0 when none is there.
+
+        `term`: what was written down of it, which counts only where the guard itself can't be asked: an older note may
+        have been put back, and a guard that nobody speaks to would go on beside whatever comes after it.
+        """
+        guarded = self._new(term, second=False)
         guarded.begun = True
         if not guarded.client.find(path):
-            self._guarded = None
-            return False
+            return 0
+        guarded.term = guarded.client.term or term
+        self._guarded = guarded
         asyncio.get_running_loop().call_later(ANSWERS_WITHIN_S, self._destroy_unless_armed, guarded)
-        return True
+        return guarded.term
 
     def follow(self, term: int) -> None:
         """The guard of a forerunner's term is dead, and has not run leader-deposed to its end: a second one does, as
@@ -133,7 +140,9 @@ class Duty:
             # Later in the loop: the machine has not ended the step that asked for the guard.
             asyncio.get_running_loop().call_soon(self._say_guard_gone, term)
         elif guarded is None:
-            self._start(term, until, second=False)
+            # One that came up now would be alive when it is said that nothing of the term is left.
+            if term != self._in_vain:
+                self._start(term, until, second=False)
         elif guarded.term != term:
             self._next = (term, until)  # once the former one's is gone
         elif guarded.term == term and not guarded.ended:
@@ -213,7 +222,7 @@ class Duty:
         except OSError as error:
             self._owner.guard_failed(term, error)
             guarded.lost = True
-            self._guarded = None
+            self._guarded, self._in_vain = None, term
             self._changed.set()
             asyncio.get_running_loop().call_later(TRIES_EVERY_S, self._failed, term)
         finally:

@@ -79,9 +79,12 @@ class SingletonProcess:
         if note is not None:
             self._context_id, self._noted_term, self._runs = note.context_id, note.term, note.runs
             self._rests = note.rests
+        found, dead = self._files.take_up(self.duty, note)
+        if found and found != self._noted_term:
+            self._noted_term, self._runs, self._rests = found, 0, ""
+        if note is not None or found:
             with contextlib.suppress(OSError):
                 self._output.begin()
-        found, dead = self._files.take_up(self.duty, note)
         priority = int(self.singleton.preferred_unit == self._unit.number)
         self.candidate = self._host.desk.candidate(
             session,
@@ -119,7 +122,8 @@ class SingletonProcess:
         if term != self._noted_term:
             self._noted_term, self._runs, self._rests = term, 0, ""
         self._files.make_room()
-        self._note(begun=second or term == self._term)
+        begun = second or term == self._term
+        self._files.note(term, self._context_id, begun=begun, runs=self._runs, rests=self._rests)
         return Spec(
             term=term,
             office=f"{self._unit.application}/{singleton.office}",
@@ -166,7 +170,7 @@ class SingletonProcess:
     def may_begin(self, term: int) -> None:
         """The term is believed in: run the process, or watch the one that a forerunner has begun."""
         self._term, self._decided = term, None
-        self._note(begun=True)
+        self._note()
         if self._runs_since is not None:
             self._show("running")
             self._watch_health(term)
@@ -250,7 +254,7 @@ class SingletonProcess:
             return
         self._ready, self._decided, self._ending_run = False, None, ""
         self._runs += 1
-        self._note(begun=True)
+        self._note()
         self._runs_since = self._host.clock.now()
         self._event("starts", "singleton-started", term=term, runs=self._runs, boot_ns=self._runs_since.boot_ns)
         self.duty.run(term)
@@ -268,7 +272,7 @@ class SingletonProcess:
             self.candidate.let_go(given_up=True)
         elif isinstance(decided, Rest):
             self._rests = decided.how
-            self._note(begun=True)
+            self._note()
             self._show(decided.how, how)
 
     def _count(self, *, well: bool) -> Next | None:
@@ -331,8 +335,8 @@ class SingletonProcess:
 
     # ---- words
 
-    def _note(self, *, begun: bool) -> None:
-        self._files.note(self._noted_term, self._context_id, begun=begun, runs=self._runs, rests=self._rests)
+    def _note(self) -> None:
+        self._files.note_more(self._noted_term, self._context_id, runs=self._runs, rests=self._rests)
 
     def _show(self, state: _State, message: str = "", *, term: int = 0) -> None:
         said = (term or self._term, state, message, self._runs)
