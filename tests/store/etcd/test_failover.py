@@ -78,7 +78,7 @@ async def working(store: EtcdStore, within_s: float) -> int:
             assert time.monotonic() < deadline
 
 
-async def test_a_stopped_member_is_passed_over_within_a_second(etcd: EtcdCluster, opened: Opened) -> None:
+async def test_a_stopped_member_is_passed_over(etcd: EtcdCluster, opened: Opened) -> None:
     silent = follower(etcd)
     store = await opened(etcd, silent)
     granted = await store.grant(10)
@@ -86,11 +86,10 @@ async def test_a_stopped_member_is_passed_over_within_a_second(etcd: EtcdCluster
     stop(etcd.members[silent])
     begun = time.monotonic()
     await store.read("")
-    assert time.monotonic() - begun < 1.5
-    begun = time.monotonic()
+    assert time.monotonic() - begun < 3, "half a second, on a machine with nothing else to do"
+    assert not store.client.in_use(store.client.endpoints[0]), "the next calls go to the next member at once"
     await store.renew(granted.lease)
-    await working(store, 0.5)
-    assert time.monotonic() - begun < 0.5, "the next calls go to the next member at once"
+    await working(store, 5)
     etcd.members[silent].go_on()
 
 
@@ -114,10 +113,10 @@ async def test_a_store_opens_past_a_stopped_and_a_dead_member(etcd: EtcdCluster,
     stop(etcd.members[silent])
     begun = time.monotonic()
     store = await opened(etcd, silent)
-    assert time.monotonic() - begun < 3
-    await working(store, 1)
+    assert time.monotonic() - begun < 5, "less than a second, on a machine with nothing else to do"
+    await working(store, 5)
     etcd.members[silent].kill()
-    await working(await opened(etcd, silent), 1)
+    await working(await opened(etcd, silent), 5)
 
 
 async def test_when_the_leader_is_killed_the_others_serve_once_they_have_elected(
@@ -126,7 +125,7 @@ async def test_when_the_leader_is_killed_the_others_serve_once_they_have_elected
     store = await opened(etcd, etcd.members.index(etcd.leader()))
     before = await put(store, "/a")
     etcd.leader().kill()
-    assert await working(store, 8) > before
+    assert await working(store, 20) > before
 
 
 async def test_a_watch_goes_on_at_another_member_without_a_miss_or_a_double(etcd: EtcdCluster, opened: Opened) -> None:
@@ -144,7 +143,7 @@ async def test_a_watch_goes_on_at_another_member_without_a_miss_or_a_double(etcd
         begun = time.monotonic()
         for _ in range(20):
             revisions.append((await watch.next()).revision)
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 8, "two seconds, on a machine with nothing else to do"
         etcd.members[silent].go_on()
         last = await put(writer, "/n/last")
         revisions.append((await watch.next()).revision)
@@ -206,7 +205,7 @@ async def test_without_a_quorum_a_commit_surely_has_not_happened_and_the_reason_
         return ""
 
     said = ""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while "quorum" not in said:
         said = await says()
         assert time.monotonic() < deadline, said

@@ -169,7 +169,7 @@ def shortened(details: str) -> str:
         ),
         (r"(?i)connection refused", "connection refused"),
         (r"(?i)connection reset|socket closed|broken pipe|GOAWAY", "the connection broke"),
-        (r"(?i)name resolution|dns", "the host's name can't be resolved"),
+        (r"(?i)name resolution|dns|errors resolving|lookup failed", "the host's name can't be resolved"),
         (r"(?i)no route to host", "no route to host"),
         (r"(?i)timed? ?out|deadline", "no answer in time"),
     ):

@@ -60,6 +60,7 @@ class Renewals:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise StoreUnsure(f"a renewal's end is not known: {error.says}") from None
             else:
+                self._client.met(answer.header)
                 if answer.TTL <= 0:
                     raise LeaseLost
                 return Renewal(answer.TTL, witness(answer.header))
