@@ -38,7 +38,8 @@ class Control:
     async def is_leader(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Whether `unit` holds the office for `for_s` more (left out: its guarantee). A yes leaves the unit: it is owed in full.
 
-        Answers `verdict` (yes, no, unknown), `term`, `surely_left_s`, `owed_s`, and `since`, which is for people.
+        Answers `verdict` (yes, no, unknown), `term`, `surely_left_s`, `owed_s`, `since`, which is for people, and
+        `print_until`, the readings of an instant of this host's: from then on a yes must not be said any more.
         Raises NoSuchThing (the unit isn't this machine's), BadInput (no lease of its can give that).
         """
         unit = self._unit(request)
@@ -53,6 +54,7 @@ class Control:
             "surely_left_s": answer.surely_left_s,
             "owed_s": answer.owed_s,
             "since": self._since(unit, answer.term),
+            "print_until": answer.print_until,
         }
 
     async def explain(self, request: Mapping[str, Any]) -> Mapping[str, Any]:

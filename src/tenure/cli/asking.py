@@ -114,12 +114,13 @@ def socket_of(unit: UnitView, view: ModelView, through: Through | None, *, comma
 async def ask_leader(
     view: ModelView, unit: UnitName, span_s: float | None, way: StoreWay, through: Through | None
 ) -> dict[str, Any]:
-    """What the agent of `unit` answers to is-leader, of which `span_s` (None: the guarantee) are left now.
+    """What the agent of `unit` answers to is-leader, of which `span_s` (None: the guarantee) are left until `print_until`.
 
+    That is an instant of this host's, None in an answer that is no yes: whoever says yes looks at the clock first.
     Through the store it comes late: `office/late.py` has what is left of it then. Raises Unsure, saying why, when it
     can't be known; BadInput.
     """
-    from tenure.clock import KernelClock
+    from tenure.clock import Instant, KernelClock, ns
     from tenure.office.late import asked_for_s, left_on_arrival_s
 
     found = view.unit(unit)
@@ -128,7 +129,8 @@ async def ask_leader(
     except Unsure:
         socket = ""
     if socket is not None:
-        return await ask_agent(view, unit, "is-leader", way, through, for_s=span_s)
+        answer = await ask_agent(view, unit, "is-leader", way, through, for_s=span_s)
+        return answer | {"print_until": Instant(*answer["print_until"]) if answer["print_until"] else None}
     timing = view.application(unit.application).info.timing
     for_s, within_s = asked_for_s(timing, span_s)
     await way.get()
@@ -141,6 +143,8 @@ async def ask_leader(
         wanted_s = timing.guarantee_s if span_s is None else span_s
         if min(answer["surely_left_s"], answer["owed_s"]) < wanted_s:
             raise Unsure(f"its answer came too late through the store to leave {wanted_s:g} s of it")
+        left_s = min(answer["surely_left_s"], answer["owed_s"])
+        answer["print_until"] = arrived.after(ns(left_s - wanted_s))
     return answer
 
 
