@@ -188,7 +188,7 @@ def test_explain_says_why_each_unit_leads_or_does_not(tenure: Tenure, agents: Ag
         "it was the first to claim it",
         "Its lease surely gives",
         f"{minion} doesn't lead: {leader} holds it; at the next vacancy it is number 1 of 1 in line.",
-        "before a holder is deposed: lease x (1 - drift) - guarantee - renewal - request = 3 x 0.999 - 1.5 - 0.43 - 0.12.",
+        "before a holder is deposed: lease x (1 - drift) - guarantee - renewal - request = 8 x 0.999 - 4 - 1.14 - 0.32.",
     ):
         assert text in said
     agents.kill(tenure("leader", "web", "--format", "json").json["machine"])
