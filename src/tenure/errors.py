@@ -73,7 +73,7 @@ class StoreDenied(StoreBroken):
 
 
 class StoreReplaced(StoreBroken):
-    """The store's files were removed or replaced while they were in use: no later call of this process finds them again."""
+    """The store was removed, replaced or put back to an older state while it was in use: this process is done with it."""
 
 
 class TimedOut(TenureError):

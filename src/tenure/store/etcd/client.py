@@ -17,6 +17,7 @@ from tenure.store.etcd.endpoint import STATUS, Endpoint, Method
 from tenure.store.etcd.faults import Elsewhere, NewToken, fault, unreachable
 from tenure.store.etcd.grpc_quietly import grpc
 from tenure.store.etcd.proto import tenure_etcd_pb2 as pb
+from tenure.store.etcd.same import Same
 
 __all__ = ["CALL_S", "STATUS", "Client", "Endpoint", "Method"]
 
@@ -60,6 +61,7 @@ class Client:
         self._authenticating = asyncio.Lock()
         self._closed = False
         self._under_way: set[Callable[[], object]] = set()
+        self.same = Same(address.url)
         self.met: Callable[[Any], None] = lambda header: None
         """Told the header of each answer that says what has become of keys, before anybody acts on it."""
 

@@ -60,6 +60,8 @@ class Renewals:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise StoreUnsure(f"a renewal's end is not known: {error.says}") from None
             else:
+                self._client.same.note_cluster(answer.header)
+                self._client.same.check()
                 self._client.met(answer.header)
                 if answer.TTL <= 0:
                     raise LeaseLost

@@ -87,14 +87,17 @@ class EtcdStore:
     ) -> Committed | Refused:
         """One transaction. Raises StoreUnsure, StoreUnreachable, StoreBroken, BadInput, LeaseLost; unsure too when cancelled."""
         check_transaction(when, then, otherwise)
+        since = self._client.same.revision
         response = await self._client.call(TXN, translation.transaction(when, then, otherwise), writes=True)
+        # What has landed is told; what is asked next is told that it isn't the same store.
+        self._client.same.note(response.header, since)
         self._client.met(response.header)
         return translation.outcome(response, when)
 
     async def watch(self, prefix: str, after: int) -> AsyncIterator[Batch]:
         """Every change under `prefix` after revision `after`. Raises Compacted, StoreUnreachable, StoreBroken."""
         check_prefix(prefix)
-        async with aclosing(watching.watch(self._client, prefix, after)) as batches:
+        async with aclosing(watching.watch(self._client, prefix, after, self._look)) as batches:
             async for batch in batches:
                 yield batch
 
@@ -134,12 +137,20 @@ class EtcdStore:
         await self._renewals.close()
         await self._client.close()
 
+    async def _look(self) -> None:
+        """Ask for the newest revision alone. Raises StoreReplaced."""
+        since = self._client.same.revision
+        newest = await self._client.call(RANGE, pb.RangeRequest(key=b"\0", count_only=True))
+        self._client.same.note(newest.header, since)
+        self._client.same.check()
+
     async def _read(self, prefix: str) -> Snapshot:
         start, end = translation.key_range(prefix)
         items: dict[str, Item] = {}
         header, revision, limit = None, 0, PAGE_FIRST
         while True:
             request = pb.RangeRequest(key=start, range_end=end, limit=limit, revision=revision)
+            since = self._client.same.revision
             try:
                 response = await self._client.call(RANGE, request, size=PAGE_BYTES if revision else 0)
             except Silent:
@@ -148,6 +159,8 @@ class EtcdStore:
                     raise
                 limit = max(1, limit // 16)
                 continue
+            self._client.same.note(response.header, since)
+            self._client.same.check()
             header = header or response.header
             revision = header.revision
             size = 0

@@ -12,7 +12,7 @@ compaction at the very revision that is wanted first, servers may leave out what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from itertools import groupby
 from typing import Any
@@ -39,10 +39,13 @@ SILENT_AFTER_S = 10.0
 _PAUSE_S = 0.1
 
 
-async def watch(client: Client, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
+Look = Callable[[], Awaitable[None]]
+
+
+async def watch(client: Client, prefix: str, after: int, look: Look) -> AsyncGenerator[Batch, None]:
     """Every change under `prefix` after revision `after`, none missed, none twice, from whichever member answers.
 
-    Raises Compacted, StoreUnreachable (no member for `SILENT_AFTER_S`, or the store was closed), StoreBroken.
+    `look` asks all of etcd how far it is, where a member is behind what was seen. Raises Compacted, StoreUnreachable (no member for `SILENT_AFTER_S`, or the store was closed), StoreBroken.
     """
     loop = asyncio.get_running_loop()
     position = after
@@ -52,7 +55,7 @@ async def watch(client: Client, prefix: str, after: int) -> AsyncGenerator[Batch
         endpoint = None
         try:
             endpoint = await client.connected()
-            async with aclosing(_batches(client, endpoint, prefix, position)) as batches:
+            async with aclosing(_batches(client, endpoint, prefix, position, look)) as batches:
                 async for batch in batches:
                     heard, refused = loop.time(), False
                     if batch is not None:
@@ -78,7 +81,9 @@ async def watch(client: Client, prefix: str, after: int) -> AsyncGenerator[Batch
         await asyncio.sleep(_PAUSE_S)
 
 
-async def _batches(client: Client, endpoint: Endpoint, prefix: str, after: int) -> AsyncGenerator[Batch | None, None]:
+async def _batches(
+    client: Client, endpoint: Endpoint, prefix: str, after: int, look: Look
+) -> AsyncGenerator[Batch | None, None]:
     """One stream's batches; None is a sign of life. Raises Elsewhere when it dies, NewToken, Compacted, StoreDenied."""
     stream = _Stream(client, endpoint)
     try:
@@ -88,6 +93,8 @@ async def _batches(client: Client, endpoint: Endpoint, prefix: str, after: int) 
             stream.close()
             stream = _Stream(client, endpoint)
             await stream.open(prefix, after)
+        elif stood_at < after:
+            await look()
         events: list[Any] = []
         while True:
             response = await stream.read()
@@ -129,6 +136,8 @@ class _Stream:
         if response is grpc.aio.EOF:
             await self._within(self._client.call_s, self._end)
             raise Elsewhere(f"{self._endpoint.name} ended the watch")
+        self._client.same.note_cluster(response.header)
+        self._client.same.check()
         self._client.met(response.header)
         if response.compact_revision:
             raise Compacted
