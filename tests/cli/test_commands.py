@@ -145,7 +145,7 @@ async def test_is_leader_tells_no_from_what_cannot_be_known(
         host="h", boot_id=boot_id(), identity="i", pid=1, socket="/nowhere/socket", state_dir="/d", started="now"
     )
     await store.commit([], [Put(layout.machine("m0"), encode(gone))])
-    assert "does not answer" in tenure("is-leader", "web/0", code=3).err
+    assert "out of its socket's reach" in tenure("is-leader", "web/0", "--through", "socket", code=3).err
     assert "can't vouch for 60 s" in tenure("is-leader", "web/0", "--for", "1m", code=2).err
 
 
