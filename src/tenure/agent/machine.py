@@ -249,6 +249,8 @@ class MachineAgent:
         runs = list(self._units.values())
         for run in runs:
             run.unit.stop()
+            if isinstance(self._failure, StoreReplaced):
+                run.unit.kill_running()  # in the store that others see somebody else may hold its office already
         handing_over = self._spawn(self._hand_over(runs))
         again = self._spawn(self._be_asked_again())
         sessions = [one.session for run in runs for one in (run.unit.candidate, *run.unit.singletons.candidates)]
