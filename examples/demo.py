@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from demo_etcd import LATENESS_S
+from demo_etcd import later_s
 from demo_run import expect, run
 from demo_stage import PATIENCE_S, Picture, Stage, Watch, leader_of
 from demo_world import MACHINES, NotAsPromised, World, boottime_ns
@@ -57,9 +57,9 @@ def play(world: World, stage: Stage, watch: Watch, lease_s: int) -> None:
     assert second is not None
     after_kill = elected_after_s(world, second, killed_at)
     over = after_kill - lease_s
-    late_s = LATENESS_S if world.url.startswith("etcd:") else 0
+    within_s = FAILOVER_WITHIN_S + later_s(world.url, lease_s)
     expect(
-        over <= FAILOVER_WITHIN_S + late_s, f"leader-elected started {over:.2f} s after the lease's end at the latest"
+        over <= within_s, f"leader-elected started {within_s:.1f} s after the lease's end at the latest ({over:.2f} s)"
     )
     expect(
         after_kill >= lease_s * 5 / 7,

@@ -85,12 +85,12 @@ async def test_waiting_has_a_limit(one: Connection, other: Connection) -> None:
 
 
 async def test_the_block_is_cancelled_when_its_office_is_transferred(one: Connection, other: Connection) -> None:
-    began = asyncio.Event()
+    began = {one: asyncio.Event(), other: asyncio.Event()}
     over: dict[Connection, bool] = {}
 
     async def hold(connection: Connection) -> str:
         async with connection.office("cron").hold() as term:
-            began.set()
+            began[connection].set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -99,7 +99,7 @@ async def test_the_block_is_cancelled_when_its_office_is_transferred(one: Connec
 
     async with asyncio.timeout(10):
         first = asyncio.create_task(hold(one))
-        await began.wait()
+        await began[one].wait()
         second = asyncio.create_task(hold(other))
         keys = one.workings.layout.free_candidates("cron")
         await one.workings.mirror.wait_until(lambda snapshot: len(snapshot.under(keys)) == 2)
@@ -108,6 +108,7 @@ async def test_the_block_is_cancelled_when_its_office_is_transferred(one: Connec
         with pytest.raises(NotLeader, match=r"term \d+ has ended"):
             await first
         await held_by(one.office("cron"), "m2")
+        await began[other].wait()
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
