@@ -269,16 +269,20 @@ class EtcdCluster:
         peers = self.json("member", "list", at=others)["members"]
         number = next(peer["ID"] for peer in peers if peer["peerURLs"] == [member.peer])
         member.kill()
-        self.ctl("member", "remove", f"{number:x}", at=others)
+        # A cluster whose connections have not settled yet calls itself unhealthy, and refuses.
+        until(lambda: self._removed(number, others), within_s=30, what="member remove")
         self._spare += 1
         name = f"{member.name.partition('r')[0]}r{self._spare}"
         new = self._member(name, member.host, (member.client_port, member.peer_port), member.spawn)
-        # A cluster that has just lost a member may call itself unhealthy until its connections have settled.
         until(lambda: self._added(new, others), within_s=30, what="member add")
         self.members[self.members.index(member)] = new
         new.start(self.initial_cluster, "existing")
         new.ready()
         return new
+
+    def _removed(self, number: int, others: Sequence[Member]) -> bool:
+        done = self.run_ctl("member", "remove", f"{number:x}", at=others)
+        return done.returncode == 0 or "member not found" in done.stderr
 
     def _added(self, new: Member, others: Sequence[Member]) -> bool:
         done = self.run_ctl("member", "add", new.name, f"--peer-urls={new.peer}", at=others)
