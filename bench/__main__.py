@@ -107,8 +107,22 @@ def keep(file: Path, figures: dict[str, list[Figure]], failures: dict[str, str])
     for part, reason in failures.items():
         kept[part] = {"measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "host": host, "failure": reason}
     temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"parts": kept}, indent=1, ensure_ascii=False) + "\n")
+    temporary.write_text(written(kept))
     temporary.replace(file)
+
+
+def written(parts: dict[str, Any]) -> str:
+    """The parts as JSON, a figure a line: what has changed since the last result can be seen."""
+
+    def line(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    said = []
+    for name, part in parts.items():
+        rest = "".join(f" {line(key)}: {line(value)}," for key, value in part.items() if key != "figures")
+        figures = ",\n".join(f"  {line(figure)}" for figure in part.get("figures", []))
+        said.append(f' {line(name)}: {{{rest} "figures": [\n{figures}\n ]}}')
+    return '{"parts": {\n' + ",\n".join(said) + "\n}}\n"
 
 
 if __name__ == "__main__":
