@@ -8,6 +8,7 @@ from tenure.model.layout import Layout
 from tenure.model.offices import office_state, office_view
 from tenure.model.view import ModelView
 from tenure.office.records import number_of
+from tenure.office.restored import raise_to, went_back
 
 
 def model(view: ModelView) -> list[Finding]:
@@ -31,17 +32,18 @@ def model(view: ModelView) -> list[Finding]:
 
 def terms(view: ModelView) -> Finding:
     """Whether the store has been restored from a copy older than a term that the model remembers."""
-    highest, office = max(_numbers(view), default=(0, ""))
-    if highest <= view.revision:
+    numbers = dict(_numbers(view))
+    highest = went_back(view.revision, numbers)
+    if not highest:
         return Finding(
             "terms", "ok", f"the store stands at revision {view.revision}, the next term's number is greater"
         )
     return Finding(
         "terms",
         "wrong",
-        f"{office} has had term {highest}, and the store stands at revision {view.revision}: it was restored from an "
+        f"{numbers[highest]} has had term {highest}, and the store stands at revision {view.revision}: it was restored from an "
         "older copy, and would hand numbers out again",
-        f"end all agents, then `tenure store raise-terms {highest + 10_000}`",
+        f"end all agents, then `tenure store raise-terms {raise_to(highest)}`",
     )
 
 
