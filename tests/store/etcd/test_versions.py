@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tenure.errors import StoreUnreachable
 from tenure.store.api import Put
 from tenure.store.etcd.members import Member, keeps_leases, members
 from tenure.store.etcd.store import open_etcd
+from tenure.store.etcd.versions import Versions
 from tests.etcd import EtcdCluster, newest, versions
 from tests.waiting import until_async
 
@@ -130,3 +132,30 @@ async def test_the_first_answer_under_a_new_leader_ends_the_trust_before_anybody
         await until_async(lambda: not store.traits.may_end_early, what="trusted", within_s=30)
         await watch.aclose()  # type: ignore[attr-defined]
         await store.close()
+
+
+async def test_a_look_that_was_under_way_as_the_leader_changed_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    well = Member(name="a", number=1, client_urls=(), version="3.5.30", has_leader=True, raft_term=2)
+    asked, answers = asyncio.Event(), asyncio.Event()
+    distrusted: list[bool] = []
+    """As each look began."""
+
+    async def members(*_: object, **__: object) -> list[Member]:
+        distrusted.append(versions.traits.may_end_early)
+        if len(distrusted) == 2:
+            asked.set()
+            await answers.wait()
+        return [well]
+
+    monkeypatch.setattr("tenure.store.etcd.versions.members", members)
+    client = SimpleNamespace(met=None)
+    versions = Versions(client, 5, 0.01)  # type: ignore[arg-type]
+    await versions.look()
+    await asyncio.wait_for(asked.wait(), 10)
+    versions.met(SimpleNamespace(raft_term=3))
+    answers.set()
+    await until_async(lambda: not versions.traits.may_end_early, what="trusted by two looks after the change")
+    assert distrusted == [True] * 4, "at opening, the one under way, and two thereafter"
+    await versions.close()
