@@ -143,7 +143,7 @@ async def test_a_look_that_was_under_way_as_the_leader_changed_counts_for_nothin
     """As each look began."""
 
     async def members(*_: object, **__: object) -> list[Member]:
-        distrusted.append(versions.traits.may_end_early)
+        distrusted.append(known.traits.may_end_early)
         if len(distrusted) == 2:
             asked.set()
             await answers.wait()
@@ -151,11 +151,11 @@ async def test_a_look_that_was_under_way_as_the_leader_changed_counts_for_nothin
 
     monkeypatch.setattr("tenure.store.etcd.versions.members", members)
     client = SimpleNamespace(met=None)
-    versions = Versions(client, 5, 0.01)  # type: ignore[arg-type]
-    await versions.look()
+    known = Versions(client, 5, 0.01)  # type: ignore[arg-type]
+    await known.look()
     await asyncio.wait_for(asked.wait(), 10)
-    versions.met(SimpleNamespace(raft_term=3))
+    known.met(SimpleNamespace(raft_term=3))
     answers.set()
-    await until_async(lambda: not versions.traits.may_end_early, what="trusted by two looks after the change")
+    await until_async(lambda: not known.traits.may_end_early, what="trusted by two looks after the change")
     assert distrusted == [True] * 4, "at opening, the one under way, and two thereafter"
-    await versions.close()
+    await known.close()
